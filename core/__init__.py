@@ -1,0 +1,1 @@
+"""Plumbing and ports that know no domain word."""

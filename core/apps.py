@@ -1,0 +1,34 @@
+"""The core app."""
+
+import sqlite3
+
+from django.apps import AppConfig
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+
+class CoreConfig(AppConfig):
+    """Teaches every SQLite connection exact money and registers what core itself offers."""
+
+    name = "core"
+    verbose_name = "Platform"
+
+    def ready(self) -> None:
+        """Register the checks, and what every connection and every forked process needs."""
+        from core import checks, exportjobs, forks, liveness, panels  # noqa: F401  # the checks register themselves
+        from core.health import register_core_checks
+
+        forks.install()
+        register_core_checks()
+        liveness.register()
+        exportjobs.register()
+        panels.register()
+        connection_created.connect(teach_sqlite, dispatch_uid="core.teach_sqlite")
+
+
+def teach_sqlite(*, connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Register the exact money functions on a fresh SQLite connection."""
+    from core.money import register_sqlite_functions
+
+    if isinstance(connection.connection, sqlite3.Connection):
+        register_sqlite_functions(connection.connection)

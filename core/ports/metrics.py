@@ -1,0 +1,43 @@
+"""Port `metrics`: named values over a window, read in bulk.
+
+A metric answers for many label sets with one query: an alert rule over a thousand agents costs one read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.ports import Registry
+from core.windows import Window
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value for one set of labels; `at` is the start of its bucket, or None for the window's total."""
+
+    labels: Labels
+    value: Decimal | None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named measure: `read(window, wanted, step_seconds)`.
+
+    `wanted` restricts to these label sets (None: all of them); `step_seconds` None gives one total per label set,
+    otherwise one sample per bucket. No data gives no sample; it is never reported as zero.
+    """
+
+    name: str
+    unit: str
+    description: str
+    labels: tuple[str, ...]
+    read: Callable[[Window, Sequence[Labels] | None, int | None], Sequence[Sample]]
+
+
+metrics: Registry[Metric] = Registry("metrics", key=lambda metric: metric.name)
