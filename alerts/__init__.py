@@ -1,0 +1,1 @@
+"""The room for alerts; empty so far."""

@@ -1,0 +1,1 @@
+"""The room for backups; empty so far."""

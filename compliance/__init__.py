@@ -1,0 +1,1 @@
+"""The room for compliance; empty so far."""

@@ -1,0 +1,21 @@
+"""The addresses below /api: the root, and one branch per app that has an API."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from core.api import root
+
+v1: list[URLPattern | URLResolver] = [
+    path("v1", root.RootView.as_view(), name="api-root"),
+    path("v1/whoami", root.WhoamiView.as_view(), name="api-whoami"),
+    path("v1/openapi.json", root.OpenApiView.as_view(), name="api-schema"),
+    path("v1/financial/", include("costs.api.urls")),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *v1,
+    path("docs", root.docs, name="api-docs"),
+    # Last: nothing below /api falls through to pages and their redirects.
+    path("<path:rest>", root.nothing_here),
+]

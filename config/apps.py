@@ -1,0 +1,30 @@
+"""The last app to become ready: closes the ports once every room has filled them."""
+
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    """The admin with our own site: roles, pages and search."""
+
+    default = False
+    default_site = "core.adminkit.Site"
+
+
+class HouseConfig(AppConfig):
+    """Closes the ports of `core` and keeps the roles complete."""
+
+    name = "config"
+    default = True
+    label = "config"
+    verbose_name = "Platform"
+
+    def ready(self) -> None:
+        """Close the ports, and complete the roles after every migration."""
+        from django.db.models.signals import post_migrate
+
+        from config.roles import after_migrate
+        from core.ports import close_all
+
+        close_all()
+        post_migrate.connect(after_migrate, dispatch_uid="config.roles")

@@ -1,0 +1,1 @@
+"""An app that only tests install: tasks and jobs that are slow, fail, or break their worker."""

@@ -1,0 +1,1 @@
+"""The room for service levels; empty so far."""
