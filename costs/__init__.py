@@ -1,0 +1,1 @@
+"""Costs: the ledger, the price book, budgets."""

@@ -1,0 +1,1 @@
+"""The HTTP API of costs, budgets, reservations and prices, below /api/v1/financial."""

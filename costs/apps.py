@@ -1,0 +1,24 @@
+"""The costs app."""
+
+from django.apps import AppConfig
+
+
+class CostsConfig(AppConfig):
+    """Registers what the costs app offers to the others."""
+
+    name = "costs"
+    verbose_name = "Costs"
+
+    def ready(self) -> None:
+        """Fill the ports."""
+        from costs.admin_ports import register_pages
+        from costs.budget_ports import register_budgets
+        from costs.ledger_ports import register_ledger
+        from costs.price_ports import register_prices
+        from costs.scopes import register_scopes
+
+        register_scopes()
+        register_ledger(self)
+        register_budgets()
+        register_pages()
+        register_prices()

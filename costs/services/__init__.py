@@ -1,0 +1,1 @@
+"""Use cases of the costs app: one function is one transaction."""

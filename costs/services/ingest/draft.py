@@ -1,0 +1,100 @@
+"""An item on its way into the ledger: everything that will be written, except what the transaction decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from costs.inputs import Verdict
+from costs.services.ingest.places import Place
+from costs.spend import Spend
+
+
+class Draft(msgspec.Struct, gc=False):
+    """One valid item: normalised, priced, converted and hashed. Texts of JSON columns are JSON already.
+
+    `digest` is empty without an idempotency key: such an item is recorded however often it comes.
+    """
+
+    position: int
+    place: Place
+    occurred_at: datetime
+    amount: Decimal | None
+    currency: str
+    base_amount: Decimal | None
+    list_amount: Decimal | None
+    price_status: str
+    price_version: UUID | None
+    quantities: str
+    breakdown: str
+    tags: str
+    metadata: str
+    input_tokens: int
+    output_tokens: int
+    trace_id: str
+    span_id: str
+    session_id: str
+    reservation: UUID | None
+    key: str
+    digest: str
+    content: str
+    fx_rate: int | None = None
+    entity: int = 0
+    id: UUID | None = None
+    # The instant and the id as text, which both tables want.
+    at_text: str = ""
+    id_text: str = ""
+
+    @property
+    def unpriced(self) -> bool:
+        """Whether nobody knows yet what this cost."""
+        return self.amount is None
+
+    @property
+    def unconverted(self) -> bool:
+        """Whether there is an amount and no exchange rate for it."""
+        return self.amount is not None and self.base_amount is None
+
+    def recorded(self) -> Verdict:
+        """Return the verdict on an item that was written."""
+        return Verdict("recorded", self.id, self.amount, self.currency, self.price_status)
+
+    def spend(self) -> Spend:
+        """Return what the budgets need to know; only for an item with an amount that was written."""
+        place = self.place
+        return Spend(
+            self.id,  # type: ignore[arg-type]  # set for everything that was written
+            self.entity,
+            place.cost_type,
+            place.provider,
+            place.model,
+            self.occurred_at,
+            self.amount,  # type: ignore[arg-type]  # the caller leaves out what is unpriced
+            self.currency,
+            self.base_amount,
+            self.reservation,
+        )
+
+
+def texts(values: Sequence[datetime] | Sequence[UUID]) -> list[str]:
+    """Return instants in UTC or ids as text, all by one call: thirty times cheaper than one by one."""
+    return msgspec.json.encode(values)[2:-2].decode().split('","')
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What an idempotency key stands for."""
+
+    content: str
+    event: UUID
+    amount: Decimal | None
+    currency: str
+    price_status: str
+
+    @classmethod
+    def of(cls, draft: Draft) -> Stored:
+        """Return what the key of a written draft stands for from now on."""
+        return cls(draft.content, draft.id, draft.amount, draft.currency, draft.price_status)  # type: ignore[arg-type]  # written drafts have an id
