@@ -1,0 +1,1 @@
+"""Clients that talk to the platform from outside; they share no code with it."""

@@ -1,0 +1,1 @@
+"""The Python client and an agent that uses it."""
