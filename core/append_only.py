@@ -22,6 +22,19 @@ $body$
 _OPERATIONS = ("UPDATE", "DELETE")
 
 
+def protect_from_updates(connection: BaseDatabaseWrapper, table: str) -> None:
+    """Refuse changes of the table's rows, and let retention delete old ones; doing it twice changes nothing."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(_sqlite_trigger(table, "UPDATE"))
+            return
+        cursor.execute(FUNCTION)
+        cursor.execute(
+            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION append_only_refusal()"
+        )
+
+
 def protect(connection: BaseDatabaseWrapper, table: str) -> None:
     """Refuse every change of the table's rows from now on; doing it twice changes nothing.
 

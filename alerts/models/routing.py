@@ -1,0 +1,198 @@
+"""Who is told of which alerts: channels, receivers, routes, inhibition, silences and groups."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Coalesce
+
+from alerts.choices import ChannelKind
+from alerts.models.rules import Alert
+from core.choices import Severity
+from core.ids import uuid7
+from core.leases import Leased
+
+
+class Channel(models.Model):
+    """One way to reach people or machines. Its secret is encrypted at rest and never read back to anybody.
+
+    After too many failures in a row the circuit opens until `circuit_until`; answers that say the address is gone
+    disable the channel for a reason that a person sees.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=10, choices=ChannelKind)
+    config = models.JSONField(default=dict, blank=True)
+    secret = models.TextField(blank=True, editable=False)
+    rate_per_minute = models.PositiveIntegerField(default=60)
+    failover = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=300, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    circuit_until = models.DateTimeField(null=True, editable=False)
+    tokens = models.FloatField(default=0, editable=False)
+    tokens_at = models.DateTimeField(null=True, editable=False)
+    last_sent_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=500, blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Receiver(models.Model):
+    """Who gets what a route matches: channels, and, when an incident is opened, an escalation policy."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    channels = models.ManyToManyField(Channel, blank=True, related_name="receivers")
+    send_resolved = models.BooleanField(default=True)
+    opens_incident = models.BooleanField(default=False)
+    escalation_policy = models.ForeignKey(
+        "alerts.EscalationPolicy", models.SET_NULL, null=True, blank=True, related_name="receivers"
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TimeInterval(models.Model):
+    """Times of the week, in a time zone, that routes may be muted in or restricted to, in Alertmanager's form."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    time_zone = models.CharField(max_length=64)
+    intervals = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Route(models.Model):
+    """One branch of the routing tree, with Alertmanager's meaning; blank timings are those of the parent."""
+
+    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    position = models.PositiveIntegerField(default=0)
+    name = models.CharField(max_length=120)
+    matchers = models.JSONField(default=list, blank=True)
+    receiver = models.ForeignKey(Receiver, models.PROTECT, null=True, blank=True, related_name="routes")
+    continues = models.BooleanField(default=False, verbose_name="continue with the next branch")
+    group_by = models.JSONField(null=True, blank=True)
+    group_wait_seconds = models.PositiveIntegerField(null=True, blank=True)
+    group_interval_seconds = models.PositiveIntegerField(null=True, blank=True)
+    repeat_interval_seconds = models.PositiveIntegerField(null=True, blank=True)
+    mute_intervals = models.ManyToManyField(TimeInterval, blank=True, related_name="muted_routes")
+    active_intervals = models.ManyToManyField(TimeInterval, blank=True, related_name="active_routes")
+
+    class Meta:
+        ordering = ["parent_id", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                Coalesce("parent", models.Value(0)), condition=models.Q(parent=None), name="route_has_one_root"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InhibitRule(models.Model):
+    """While an alert of `source_matchers` fires, those of `target_matchers` whose `equal` labels agree are not sent."""
+
+    name = models.CharField(max_length=120, unique=True)
+    source_matchers = models.JSONField(default=list)
+    target_matchers = models.JSONField(default=list)
+    equal = models.JSONField(default=list, blank=True)
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Silence(models.Model):
+    """Alerts that match are not sent between two instants, or in each recurrence of that span by an RRULE.
+
+    A silence is never edited in what it hides once it is active: an update ends it and makes another.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    matchers = models.JSONField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    recurrence = models.CharField(max_length=300, blank=True, help_text="An RRULE line; the span repeats by it.")
+    recurs_until = models.DateTimeField(null=True, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    comment = models.CharField(max_length=1000)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+    expired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    remind_before_seconds = models.PositiveIntegerField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-ends_at", "-created_at", "id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(ends_at__gt=models.F("starts_at")), name="silence_has_length")
+        ]
+
+    def __str__(self) -> str:
+        return self.comment[:80] or str(self.id)
+
+
+class AlertGroup(Leased):
+    """The alerts of one route that share the labels it groups by, and when they are told of next.
+
+    `flush_seq` rises only when the set of firing or resolved alerts changed, or a repeat is due; it is part of every
+    message's stable id.
+    """
+
+    route = models.ForeignKey(Route, models.CASCADE, related_name="groups")
+    key = models.CharField(max_length=64)
+    labels = models.JSONField(default=dict)
+    severity = models.CharField(max_length=8, choices=Severity, default=Severity.INFO)
+    alerts = models.ManyToManyField(Alert, through="AlertGroupMember", related_name="groups")
+    next_flush_at = models.DateTimeField(null=True)
+    flush_seq = models.PositiveIntegerField(default=0)
+    last_firing = models.JSONField(default=list)
+    last_resolved = models.JSONField(default=list)
+    last_notified_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["route", "key"], name="alert_group_once")]
+        indexes = [
+            models.Index(
+                fields=["next_flush_at"], name="alert_group_due", condition=models.Q(next_flush_at__isnull=False)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in sorted(self.labels.items())) or "all alerts"
+
+
+class AlertGroupMember(models.Model):
+    """One alert in one group."""
+
+    group = models.ForeignKey(AlertGroup, models.CASCADE, related_name="members", db_index=False)
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="memberships")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "alert"], name="alert_group_member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} in {self.group_id}"
