@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     Case,
     DateField,
@@ -28,6 +29,7 @@ from django.db.models import (
 from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, Trunc, TruncDate
+from django.db.models.sql.compiler import SQLCompiler
 
 from core.money import MoneySum
 from core.windows import Window
@@ -126,11 +128,17 @@ def _tag(key: str) -> Combinable:
     return Coalesce(KeyTextTransform(key, "tags"), Value(""), output_field=TextField())
 
 
-class _Unindexed(Func):
-    """The column as an expression, which keeps SQLite from using an index on it."""
+class _InOrder(Func):
+    """The column; in an ordered query as an expression, which keeps SQLite from using an index on it.
 
-    template = "+%(expressions)s"
+    A query without an order, such as the count of a list, has nothing to gain from reading in the order of the keys.
+    """
+
     output_field = DateTimeField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        sign = "+" if compiler.query.order_by else ""
+        return self.as_sql(compiler, connection, template=f"{sign}%(expressions)s", **context)
 
 
 # SQLite knows no better than to sort all of a long window for its first rows; in the order of their keys the newest
@@ -142,7 +150,7 @@ def occurred_within(rows: QuerySet[CostEvent], window: Window) -> QuerySet[CostE
     """Narrow a list of events that is read newest first, so that its first page is cheap for any window."""
     if connection.vendor != "sqlite" or window.length <= LONGEST_BY_TIME:
         return rows.filter(occurred_at__gte=window.start, occurred_at__lt=window.end)
-    rows = rows.alias(instant=_Unindexed(F("occurred_at")))
+    rows = rows.alias(instant=_InOrder(F("occurred_at")))
     return rows.filter(instant__gte=window.start, instant__lt=window.end)
 
 

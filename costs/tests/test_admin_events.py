@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -173,13 +174,28 @@ def test_finance__corrects__and_may_not_change_by_form(event: CostEvent) -> None
 def test_list__on_sqlite__reads_a_day_by_time_and_a_month_newest_first(days: int, by_time: bool) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("on PostgreSQL the planner knows")
-    window = Window(timezone.now() - timedelta(days=days), timezone.now())
-    rows = reader.narrow(CostEvent.objects.order_by("-id"), Filters(), window)[:50]
+    rows = reader.narrow(CostEvent.objects.order_by("-id"), Filters(), _last(days))[:50]
 
-    with connection.cursor() as cursor:
-        sql, values = rows.query.sql_with_params()
-        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
-        plan = " ".join(row[3] for row in cursor.fetchall())
+    plan = _plan(rows)
 
     assert ("cost_event_by_time" in plan) == by_time
     assert ("TEMP B-TREE FOR ORDER BY" in plan) == by_time
+
+
+def test_count__on_sqlite__of_a_month_is_taken_from_the_index_by_time() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("on PostgreSQL the planner knows")
+    rows = reader.narrow(CostEvent.objects.order_by("-id"), Filters(), _last(30))
+
+    assert "cost_event_by_time" in _plan(rows.order_by()[:10_001])
+
+
+def _last(days: int) -> Window:
+    return Window(timezone.now() - timedelta(days=days), timezone.now())
+
+
+def _plan(rows: QuerySet[CostEvent]) -> str:
+    with connection.cursor() as cursor:
+        sql, values = rows.query.sql_with_params()
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+        return " ".join(row[3] for row in cursor.fetchall())

@@ -75,6 +75,7 @@ def test_reservation__past_a_hard_limit__is_402_with_the_tightest_budget(caller:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (answer.body["budget_name"], answer.body["remaining"], answer.body["requested"]) == ("hard", "4", "6")
     assert answer.body["reason"] == "exceeded"
+    assert answer.body["detail"].startswith("The budget 'hard' has 4 USD left and 6 is asked; it begins anew at ")
     assert answer.body["resets_at"] == BudgetPeriod.objects.get().end_at.isoformat().replace("+00:00", "Z")
     assert (Reservation.objects.count(), figures()) == (1, ("0", "6"))
 

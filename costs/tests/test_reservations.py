@@ -95,7 +95,7 @@ def test_reserve__refused__names_the_tightest_budget_and_when_it_begins_anew(now
     assert (refusal.tightest.budget, refusal.tightest.name) == (tight.id, "agent")
     assert refusal.tightest.resets_at == period_of(tight).end_at
     assert refusal.code == "budget_exceeded"
-    assert "has 2.0" in refusal.detail
+    assert "has 2 USD left and" in refusal.detail
 
 
 def test_reserve__refused_by_one_budget__changes_none(now: datetime) -> None:

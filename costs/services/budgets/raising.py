@@ -11,7 +11,7 @@ from django.db import transaction
 from core import audit
 from core.context import current
 from core.errors import Conflict, FieldError, Invalid, Missing
-from core.money import money
+from core.money import money, to_text
 from costs.models import Budget, BudgetPeriod, BudgetRevision
 from costs.services.budgets.definitions import lock_budget
 from costs.services.budgets.periods import lock_periods, refresh_limits
@@ -35,7 +35,7 @@ def raise_budget(
             raise Conflict("The budget is archived; make a new one.", code="archived")
         before = limit_in_force(_revisions(budget), now)
         if expires_at is not None and money(amount) <= before.amount:
-            detail = f"A temporary raise is above the amount in force, {before.amount:f}."
+            detail = f"A temporary raise is above the amount in force, {to_text(before.amount)}."
             raise Invalid(detail, errors=[FieldError("/amount", "min_value", detail)])
         revision = BudgetRevision.objects.create(
             budget=budget,

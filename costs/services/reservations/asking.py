@@ -14,7 +14,7 @@ import msgspec
 from django.conf import settings
 
 from core.errors import Conflict, FieldError, Invalid, OverLimit
-from core.money import MoneyError, money
+from core.money import MoneyError, money, to_text
 from costs.pricebook import current_table
 from costs.pricing import PricingInputError
 from costs.services import fx
@@ -182,11 +182,11 @@ def content_hash(ask: Ask, ttl: timedelta) -> UUID:
 
 def _sentence(tightest: Room, reason: Reason, why: str) -> str:
     name = f"The budget {tightest.name!r}"
-    if reason == "unpriced":
-        return f"{name} is a hard limit, and nobody knows what this call may cost: {why or 'it has no price'}."
     if reason == "unconvertible":
         return f"{name} is a hard limit in {tightest.currency}, and there is no exchange rate for this amount."
+    if tightest.asked is None:
+        return f"{name} is a hard limit, and nobody knows what this call may cost: {why or 'it has no price'}."
     return (
-        f"{name} has {tightest.room:f} {tightest.currency} left and {tightest.asked:f} is asked;"
+        f"{name} has {to_text(tightest.room)} {tightest.currency} left and {to_text(tightest.asked)} is asked;"
         f" it begins anew at {tightest.resets_at.isoformat()}."
     )
