@@ -1,1 +1,1 @@
-"""The room for alerts; empty so far."""
+"""The alerts app: rules, alerts, routing, delivery, incidents and threats."""

@@ -8,3 +8,11 @@ class AlertsConfig(AppConfig):
 
     name = "alerts"
     verbose_name = "Alerts"
+
+    def ready(self) -> None:
+        """Fill the ports."""
+        from alerts.rule_ports import register_rules
+        from alerts.scopes import register_scopes
+
+        register_scopes()
+        register_rules(self)

@@ -11,6 +11,7 @@ v1: list[URLPattern | URLResolver] = [
     path("v1/whoami", root.WhoamiView.as_view(), name="api-whoami"),
     path("v1/openapi.json", root.OpenApiView.as_view(), name="api-schema"),
     path("v1/financial/", include("costs.api.urls")),
+    path("v1/alerts/", include("alerts.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,0 +1,1 @@
+"""Rules, heartbeats, runbooks and sweeps in the admin."""

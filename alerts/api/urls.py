@@ -1,0 +1,11 @@
+"""Addresses below /api/v1/alerts. None ends in a slash; the same address with one answers too."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+from alerts.api import rules_urls
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *rules_urls.urlpatterns,
+]

@@ -1,0 +1,116 @@
+"""The passes that keep alerting going, in the order in which an alert travels through them, and how each last went.
+
+A pass is a plain function `(now) -> items done`. It may run twice, at once and be killed anywhere: the rows it works on
+are leased. Celery is only its clock; `manage.py sweep` runs the same passes without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection
+from django.db.models import F
+from django.utils.module_loading import import_string
+
+from alerts.models import SweepState
+
+# A pass that finds nothing to do says so at most this often: the sign of life costs a write.
+IDLE_SIGN = timedelta(seconds=10)
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One pass: how often it runs, and the dotted name of the function, which is loaded when it first runs."""
+
+    name: str
+    every: timedelta
+    run: str
+    description: str
+
+    def function(self) -> Callable[[datetime], int]:
+        """Return the function of the pass."""
+        function: Callable[[datetime], int] = import_string(self.run)
+        return function
+
+
+def _pass(name: str, seconds: int, run: str, description: str) -> Sweep:
+    return Sweep(name, timedelta(seconds=seconds), f"alerts.services.{run}.run", description)
+
+
+SWEEPS: dict[str, Sweep] = {
+    sweep.name: sweep
+    for sweep in (
+        _pass("evaluate_rules", 10, "evaluation", "Evaluates the alert rules that are due."),
+        _pass("read_conditions", 5, "conditions", "Turns conditions that the apps report into alerts."),
+        _pass("expire", 15, "expiry", "Ends alerts, acknowledgements and silences whose time is over."),
+        _pass("detect_threats", 15, "detection", "Looks for threats in what happened around sign-ins and keys."),
+        _pass("route", 5, "routing", "Assigns alerts that changed to the groups they are told of in."),
+        _pass("flush_groups", 5, "flushing", "Writes the messages of groups that are due."),
+        _pass("escalate", 5, "escalation", "Takes the escalation steps that are due."),
+        _pass("automate", 10, "automation", "Runs the automated answers to alerts."),
+        _pass("deliver", 2, "delivery", "Sends the messages that are due."),
+        _pass("watch", 60, "watching", "Reports passes that have stopped, and calls the outside watch."),
+        _pass("prune", 24 * 3600, "retention", "Removes old alerts, messages and events."),
+    )
+}
+
+
+def run(name: str, now: datetime) -> int:
+    """Run one pass and keep how it went; returns the number of items done.
+
+    What the pass raises is kept in its SweepState and raised again. Raises KeyError for an unknown name.
+    """
+    sweep = SWEEPS[name]
+    begun = time.monotonic()
+    try:
+        items = sweep.function()(now)
+    except Exception as error:
+        _keep_failure(sweep, f"{type(error).__name__}: {error}", now=now, seconds=time.monotonic() - begun)
+        raise
+    _keep_success(sweep, items, now=now, seconds=time.monotonic() - begun)
+    return items
+
+
+def _keep_success(sweep: Sweep, items: int, *, now: datetime, seconds: float) -> None:
+    state = SweepState.objects.filter(name=sweep.name).first()
+    finished = now + timedelta(seconds=seconds)
+    if not items and state is not None and _said_lately(state, finished):
+        return
+    SweepState.objects.update_or_create(
+        name=sweep.name,
+        defaults={
+            "every_seconds": int(sweep.every.total_seconds()),
+            "started_at": now,
+            "finished_at": finished,
+            "seconds": seconds,
+            "items": items,
+            "failures": 0,
+            "error": "",
+        },
+    )
+
+
+def _said_lately(state: SweepState, finished: datetime) -> bool:
+    # An instant in the future is that of a clock that was set back: write over it.
+    last = state.finished_at
+    return last is not None and not state.error and timedelta() <= finished - last < IDLE_SIGN
+
+
+def _keep_failure(sweep: Sweep, error: str, *, now: datetime, seconds: float) -> None:
+    log.error("sweep_failed", sweep=sweep.name, reason=error)
+    if connection.in_atomic_block and connection.needs_rollback:
+        return
+    values = {"started_at": now, "seconds": seconds, "error": error[:500]}
+    changed = SweepState.objects.filter(name=sweep.name).update(failures=F("failures") + 1, **values)
+    if not changed:
+        every = int(sweep.every.total_seconds())
+        SweepState.objects.update_or_create(
+            name=sweep.name,
+            defaults={**values, "failures": 1},
+            create_defaults={**values, "failures": 1, "every_seconds": every},
+        )
