@@ -53,11 +53,21 @@ if TYPE_CHECKING:
 
     ThemeDialogForm: Any
 else:
+    import sys
+
+    # The theme takes these along when it can, and with them the driver of PostgreSQL: a tenth of the start on SQLite,
+    # for widgets of fields that no model here has. None makes an import fail, which the theme is prepared for.
+    _POSTGRESQL_FIELDS = "django.contrib.postgres.fields"
+    _wanted_elsewhere = sys.modules.setdefault(_POSTGRESQL_FIELDS, None)
+
     from unfold.admin import ModelAdmin as _ModelAdmin
     from unfold.admin import StackedInline as _StackedInline
     from unfold.admin import TabularInline as _TabularInline
     from unfold.checks import UnfoldModelAdminChecks as ThemeChecks
     from unfold.views import ChangeList as ThemeChangeList
+
+    if _wanted_elsewhere is None:
+        del sys.modules[_POSTGRESQL_FIELDS]
 
     class _Subscriptable:
         """Lets `ModelAdmin[Budget]` be written at run time as it is for the type checker."""

@@ -31,7 +31,6 @@ from core.templatetags.components import progress_bar
 from costs.admin.links import change_link, linked
 from costs.admin.refusals import STYLES
 from costs.amounts import amount
-from costs.demo.load import CLIENT as DEMO_CLIENT
 from costs.models import BudgetPeriod, Reservation, ReservationLine
 from costs.services.releasing import force_release
 
@@ -133,6 +132,8 @@ class ReservationAdmin(LargeTableAdmin[Reservation], ReadOnlyModelAdmin[Reservat
         term = search_term.strip()
         if not term:
             return found, distinct
+        from costs.demo.load import CLIENT as DEMO_CLIENT  # what makes demonstrations is for one command
+
         # Of every client by name: the keys are indexed behind their clients.
         clients = [*ApiKey.objects.order_by().values_list("family", flat=True).distinct(), DEMO_CLIENT]
         return found | queryset.filter(client__in=clients, key=term), distinct

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceResponse,
-)
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -22,9 +18,13 @@ def exported(encoding: str, *, rejected: int = 0, message: str = "") -> bytes:
         # 64-bit integers are text in protobuf's JSON.
         partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}} if rejected else {}
         return msgspec.json.encode(partial)
-    response = ExportTraceServiceResponse()
+    # Here, for only who sends traces in protobuf needs its messages.
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
+
+    response = messages.ExportTraceServiceResponse()
     if rejected:
-        response.partial_success.CopyFrom(ExportTracePartialSuccess(rejected_spans=rejected, error_message=message))
+        partial_success = messages.ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
+        response.partial_success.CopyFrom(partial_success)
     encoded: bytes = response.SerializeToString()
     return encoded
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # the library ships no types
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 Scalar = str | int | float | bool
 Attributes = Mapping[str, Scalar]
@@ -43,6 +45,10 @@ class Span:
 
 def read_protobuf(body: bytes, wanted: Wanted) -> list[Span]:
     """Return the spans of a binary export; raises MalformedExportError."""
+    # Here, for only who sends traces in protobuf needs its messages.
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # the library ships no types
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
     try:
         export = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:

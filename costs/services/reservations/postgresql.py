@@ -8,14 +8,16 @@ time holds or awaits the same row locks, and PostgreSQL evaluates a locked row a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from django.conf import settings
 from django.db import connection
 
 from costs.services.reservations.asking import Room
 from costs.services.reservations.decision import Decision, Wish
+
+if TYPE_CHECKING:
+    import psycopg
 
 _RESERVE = """
 WITH known AS (
@@ -104,11 +106,13 @@ def _execute(values: dict[str, Any]) -> tuple[Any, ...]:
     Django's own cursors put the parameters into the text and prepare nothing, so this one is made here. PgBouncer in
     front needs `max_prepared_statements` (1.21 or later).
     """
+    from psycopg import Cursor  # the driver is there; on SQLite nobody comes here
+
     connection.ensure_connection()
     driver: psycopg.Connection[Any] = connection.connection
     usual, driver.prepare_threshold = driver.prepare_threshold, 0
     try:
-        with connection.wrap_database_errors, psycopg.Cursor(driver) as cursor:
+        with connection.wrap_database_errors, Cursor(driver) as cursor:
             row: tuple[Any, ...] | None = cursor.execute(_RESERVE, values, prepare=True).fetchone()
     finally:
         driver.prepare_threshold = usual
