@@ -33,7 +33,7 @@ TagValue = Annotated[str, Meta(max_length=256)]
 Meter = Annotated[str, Meta(min_length=1, max_length=40)]
 
 
-class CostItem(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class CostItem(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One cost. Either `amount` says what it cost, or provider, model and quantities let the price book work it out.
 
     `input_tokens` is the whole input, cache reads and writes included, and `output_tokens` includes reasoning (the
@@ -91,7 +91,7 @@ class Sender(Struct, frozen=True):
 VerdictStatus = Literal["recorded", "duplicate", "conflict", "rejected"]
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """What became of one item. A duplicate names the record and amount that its key was given the first time."""
 
     status: VerdictStatus

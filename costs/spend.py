@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 
-class Spend(Struct, frozen=True):
+class Spend(Struct, frozen=True, gc=False):
     """One written event with an amount, as a budget counts it.
 
     `entity` is the primary key of the entity. `reservation` is set only when this event is the one that settles it:

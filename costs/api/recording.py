@@ -54,7 +54,7 @@ class RecordedCost(msgspec.Struct, kw_only=True):
     price_status: str
 
 
-class BatchVerdict(msgspec.Struct, kw_only=True, omit_defaults=True):
+class BatchVerdict(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What became of the item at `index`. A duplicate names the record its key was given the first time."""
 
     index: int

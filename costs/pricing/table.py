@@ -86,6 +86,10 @@ class Version:
             return rates[0]
         return rates[bisect_right(starts, at.astimezone(UTC).time()) - 1]
 
+    def steady_rates(self) -> dict[str, Rate] | None:
+        """Return the rate of each meter where it is the same at every time of day; None where it is not."""
+        return None if any(component.window for component in self.components) else self.rates(_BEGINNING)
+
 
 def _compile(components: Sequence[Component]) -> tuple[list[time], list[dict[str, Rate]]]:
     edges = {time.min} | {edge for component in components for edge in component.window or ()}
@@ -129,6 +133,18 @@ class Track:
             return None
         version = self.versions[index]
         return version if version.valid_to is None or at < version.valid_to else None
+
+    def stretch(self, at: datetime) -> tuple[Version | None, datetime, datetime]:
+        """Return what `at` does and from when (included) to when (not included) it would return the same."""
+        index = bisect_right(self.starts, at)
+        until = self.starts[index] if index < len(self.starts) else _END
+        if not index:
+            return None, _BEGINNING, until
+        version = self.versions[index - 1]
+        ended = version.valid_to
+        if ended is None or at < ended:
+            return version, self.starts[index - 1], until if ended is None else min(until, ended)
+        return None, ended, until
 
 
 @dataclass(frozen=True, slots=True)

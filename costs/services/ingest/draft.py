@@ -48,6 +48,8 @@ class Draft(msgspec.Struct, gc=False):
     # The instant and the id as text, which both tables want.
     at_text: str = ""
     id_text: str = ""
+    # The amount with twelve decimals, where pricing has made its text already.
+    amount_text: str = ""
 
     @property
     def unpriced(self) -> bool:

@@ -18,9 +18,9 @@ from core.errors import FieldError
 from core.money import CONTEXT, LIMIT, QUANTUM, MoneyError, money
 from costs.choices import PriceStatus
 from costs.inputs import CostItem
-from costs.pricing import PriceTable, PricingInputError, Quantity, meters
+from costs.pricing import FlatPrice, PriceTable, PricingInputError, Quantity, flat_price, meters
 from costs.services.ingest.draft import Draft
-from costs.services.ingest.places import is_clean, key_of, place_of
+from costs.services.ingest.places import Place, is_clean, key_of, place_of
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 MOST_TAGS = 50
@@ -28,7 +28,15 @@ LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 64, 256
 LARGEST_METADATA = 16 * 1024
 _LONGEST = {"idempotency_key": 200, "trace_id": 32, "span_id": 16, "session_id": 200}
 _ZERO = Decimal(0)
-_REPORTED, _UNPRICED = PriceStatus.REPORTED.value, PriceStatus.UNPRICED.value
+_REPORTED, _PRICED, _UNPRICED = (
+    status.value for status in (PriceStatus.REPORTED, PriceStatus.PRICED, PriceStatus.UNPRICED)
+)
+# 26 digits, the point, 12 decimals.
+_LONGEST_AMOUNT = 39
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_UNKNOWN = FlatPrice(_NEVER, _NEVER, 0, 0, "", UUID(int=0))
+# Amount, currency, status, list amount, price version, quantities, breakdown, and the amount as text.
+_Priced = tuple[Decimal | None, str, str, Decimal | None, UUID | None, str, str, str]
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 # The order of keys in tags and metadata is no content.
@@ -64,6 +72,7 @@ class Drafting:
         self._currencies = currencies
         self._table = table
         self._namespace = f"{source}\0"
+        self._flats: dict[str, FlatPrice | None] = {}
 
     def draft(self, item: CostItem, position: int) -> Draft:
         """Return the draft of an item, whose values are brought into their normal form; raises UnfitError."""
@@ -83,14 +92,8 @@ class Drafting:
         tags = _tags(item.tags) if item.tags else "{}"
         metadata = _metadata(item.metadata) if item.metadata else "{}"
         occurred_at = item.occurred_at or self._now
-        quantities, quantities_text = _quantities(item)
-        amount, currency = item.amount, item.currency or self._base
-        status, list_amount, version, breakdown = _REPORTED, None, None, "{}"
-        if quantities and item.model:
-            priced = self._price(item, place, occurred_at, quantities)
-            amount, currency, status, list_amount, version, breakdown = priced
-        elif amount is None:
-            raise UnfitError(FieldError("/amount", "required", "give an amount, or a model and what was used of it"))
+        priced = self._flatly(item, place, occurred_at) or self._amount(item, place, occurred_at)
+        amount, currency, status, list_amount, version, quantities, breakdown, amount_text = priced
         return Draft(
             position,
             place,
@@ -101,7 +104,7 @@ class Drafting:
             list_amount,
             status,
             version,
-            quantities_text,
+            quantities,
             breakdown,
             tags,
             metadata,
@@ -114,6 +117,7 @@ class Drafting:
             key,
             sha256((self._namespace + key).encode()).hexdigest()[:32] if key else "",
             sha256(_canonical(item)).hexdigest()[:32] if key else "",
+            amount_text=amount_text,
         )
 
     def _normalise(self, item: CostItem) -> None:
@@ -150,10 +154,37 @@ class Drafting:
             return FieldError("/occurred_at", "in_the_future", "is more than 5 minutes in the future")
         return FieldError("/occurred_at", "too_old", f"is more than {self._max_age.days} days ago")
 
-    def _price(
-        self, item: CostItem, place: Any, at: datetime, quantities: dict[str, Quantity]
-    ) -> tuple[Decimal | None, str, str, Decimal | None, UUID | None, str]:
-        """Return (amount, currency, status, list amount, version, breakdown): what the sender reports goes first."""
+    def _flatly(self, item: CostItem, place: Place, at: datetime) -> _Priced | None:
+        """Return the price of plain input and output tokens; None for everything that `_amount` has to look at."""
+        given, made = item.input_tokens, item.output_tokens
+        if given is None or made is None or item.amount is not None or not item.model:
+            return None
+        if item.quantities or _is_detailed(item):
+            return None
+        # The columns as one text name the model, and their hash is worked out once.
+        flat = self._flats.get(place.copy_text, _UNKNOWN)
+        if flat is not None and not flat.begin <= at < flat.end:
+            route = self._table.route(place.provider, place.model, place.service_tier, place.region)
+            flat = self._flats[place.copy_text] = flat_price(route, at)
+        if flat is None:
+            return None
+        text, breakdown = flat.charge(given, made)
+        if len(text) > _LONGEST_AMOUNT:
+            return None
+        amount = Decimal(text)
+        quantities = f'{{"input_tokens":{given},"output_tokens":{made}}}'
+        return amount, flat.currency, _PRICED, amount, flat.version_id, quantities, breakdown, text
+
+    def _amount(self, item: CostItem, place: Place, at: datetime) -> _Priced:
+        """Return what the sender reports, and what the price book makes of the quantities."""
+        quantities, text = _quantities(item)
+        if quantities and item.model:
+            return self._price(item, place, at, quantities, text)
+        if item.amount is None:
+            raise UnfitError(FieldError("/amount", "required", "give an amount, or a model and what was used of it"))
+        return item.amount, item.currency or self._base, _REPORTED, None, None, text, "{}", ""
+
+    def _price(self, item: CostItem, place: Place, at: datetime, quantities: dict[str, Quantity], text: str) -> _Priced:
         try:
             found = self._table.price(
                 provider=place.provider,
@@ -165,16 +196,16 @@ class Drafting:
             )
         except PricingInputError as error:
             raise UnfitError(FieldError("/quantities", "unfit", str(error))) from error
-        if item.amount is None:
-            if found.amount is None:
-                return None, item.currency or self._base, _UNPRICED, None, None, "{}"
-            breakdown = _encode(found.breakdown).decode()
-            return found.amount, found.currency, found.status, found.list_amount, found.version_id, breakdown
-        currency = item.currency or self._base
+        reported, currency = item.amount, item.currency or self._base
+        if reported is None and found.amount is None:
+            return None, currency, _UNPRICED, None, None, text, "{}", ""
+        breakdown = _encode(found.breakdown).decode()
+        if reported is None:
+            return found.amount, found.currency, found.status, found.list_amount, found.version_id, text, breakdown, ""
         if found.currency != currency:
-            return item.amount, currency, _REPORTED, None, None, "{}"
+            return reported, currency, _REPORTED, None, None, text, "{}", ""
         listed = found.amount if found.list_amount is None else found.list_amount
-        return item.amount, currency, _REPORTED, listed, found.version_id, _encode(found.breakdown).decode()
+        return reported, currency, _REPORTED, listed, found.version_id, text, breakdown, ""
 
 
 def _quantities(item: CostItem) -> tuple[dict[str, Quantity], str]:
