@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from alerts.choices import IncidentRole, IncidentStatus
+from alerts.models.oncall import EscalationPolicy
 from alerts.models.routing import AlertGroup
 from alerts.models.rules import Alert, Runbook
 from core.choices import Severity
@@ -14,7 +15,11 @@ from core.models import AppendOnlyModel
 
 
 class Incident(models.Model):
-    """Something that people work on together until it is over. At most one of a `dedup_key` is open."""
+    """Something that people work on together until it is over. At most one of a `dedup_key` is open.
+
+    `acknowledged_at` is when somebody first took it and is never overwritten; who has it now, and until when, is in
+    `acknowledged_by` and `acknowledged_until`. `started_at` is since when it was wrong, as far as alerts know.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     number = models.PositiveIntegerField(unique=True, editable=False)
@@ -26,13 +31,17 @@ class Incident(models.Model):
     group = models.ForeignKey(
         AlertGroup, models.SET_NULL, null=True, blank=True, editable=False, related_name="incidents"
     )
-    alerts = models.ManyToManyField(Alert, blank=True, related_name="incidents")
+    alerts = models.ManyToManyField(Alert, blank=True, through="IncidentAlert", related_name="incidents")
     runbook = models.ForeignKey(Runbook, models.SET_NULL, null=True, blank=True, related_name="incidents")
+    runbook_version = models.PositiveIntegerField(null=True, editable=False)
+    policy = models.ForeignKey(EscalationPolicy, models.SET_NULL, null=True, blank=True, related_name="incidents")
+    merged_into = models.ForeignKey("self", models.SET_NULL, null=True, editable=False, related_name="merged")
     labels = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField()
     opened_at = models.DateTimeField(editable=False)
     acknowledged_at = models.DateTimeField(null=True, editable=False)
     acknowledged_until = models.DateTimeField(null=True, editable=False)
+    acknowledged_by = models.CharField(max_length=200, blank=True, editable=False)
     mitigated_at = models.DateTimeField(null=True, editable=False)
     resolved_at = models.DateTimeField(null=True, editable=False)
     closed_at = models.DateTimeField(null=True, editable=False)
@@ -50,10 +59,35 @@ class Incident(models.Model):
         indexes = [
             models.Index(fields=["status", "-number"], name="incident_by_status"),
             models.Index(fields=["opened_at"], name="incident_by_opening"),
+            models.Index(fields=["dedup_key", "-number"], name="incident_by_dedup_key"),
+            models.Index(
+                fields=["acknowledged_until"],
+                name="incident_ack_to_expire",
+                condition=models.Q(status=IncidentStatus.ACKNOWLEDGED),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"INC-{self.number} {self.title}"
+
+
+class IncidentAlert(models.Model):
+    """One alert that belongs to an incident; that it was resolved is written to the timeline once."""
+
+    incident = models.ForeignKey(Incident, models.CASCADE, related_name="links", db_index=False)
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="incident_links")
+    linked_at = models.DateTimeField()
+    resolution_told = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["incident", "alert"], name="incident_alert_once")]
+        indexes = [
+            models.Index(fields=["alert"], name="incident_alert_open", condition=models.Q(resolution_told=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} in {self.incident_id}"
 
 
 class IncidentAssignment(models.Model):
@@ -80,7 +114,7 @@ class IncidentAssignment(models.Model):
 class IncidentEvent(AppendOnlyModel):
     """One line of an incident's timeline. Facts; a correction is another line."""
 
-    incident = models.ForeignKey(Incident, models.CASCADE, related_name="timeline")
+    incident = models.ForeignKey(Incident, models.CASCADE, related_name="timeline", db_index=False)
     at = models.DateTimeField()
     kind = models.CharField(max_length=20)
     actor = models.CharField(max_length=200, blank=True)
@@ -89,6 +123,7 @@ class IncidentEvent(AppendOnlyModel):
 
     class Meta:
         ordering = ["id"]
+        indexes = [models.Index(fields=["incident", "id"], name="incident_event_by_incident")]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M}"
@@ -119,6 +154,7 @@ class Postmortem(models.Model):
     impact = models.TextField(blank=True)
     root_causes = models.TextField(blank=True)
     lessons = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=1, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(editable=False)
 

@@ -49,6 +49,31 @@ class OnCallSchedule(models.Model):
         return self.name
 
 
+class CalendarFeed(models.Model):
+    """A secret address under which a calendar program reads one person's turns, or those of a whole schedule.
+
+    Only the digest of its token is kept; the address is shown once, and a new one replaces it.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="calendar_feeds")
+    schedule = models.ForeignKey(OnCallSchedule, models.CASCADE, null=True, blank=True, related_name="calendar_feeds")
+    created_at = models.DateTimeField(editable=False)
+    last_read_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "schedule"], name="calendar_feed_once"),
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(schedule=None), name="calendar_feed_of_a_person_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"calendar of {self.schedule or self.user}"
+
+
 class Rotation(models.Model):
     """One layer: people take turns from `starts_at` on, hand over at its time of day in the schedule's time zone.
 
@@ -74,10 +99,11 @@ class Rotation(models.Model):
 
 
 class RotationMember(models.Model):
-    """One person's place in a rotation."""
+    """One person's place in a rotation. The place outlives the account, so that nobody else's turns move."""
 
     rotation = models.ForeignKey(Rotation, models.CASCADE, related_name="members")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    name = models.CharField(max_length=150, blank=True, editable=False)
     position = models.PositiveSmallIntegerField()
 
     class Meta:
@@ -85,7 +111,7 @@ class RotationMember(models.Model):
         constraints = [models.UniqueConstraint(fields=["rotation", "position"], name="rotation_position_once")]
 
     def __str__(self) -> str:
-        return f"{self.position}. {self.user}"
+        return f"{self.position}. {self.user or self.name}"
 
 
 class Override(models.Model):
@@ -112,10 +138,18 @@ class EscalationPolicy(models.Model):
 
     name = models.CharField(max_length=120, unique=True)
     repeats = models.PositiveSmallIntegerField(default=0, help_text="How often the steps are gone through again.")
+    is_default = models.BooleanField(
+        default=False, help_text="For incidents whose receiver names no policy. One policy at most is the default."
+    )
 
     class Meta:
         verbose_name_plural = "escalation policies"
         ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="escalation_policy_one_default"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
