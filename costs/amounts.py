@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from core.money import CONTEXT, to_text
 
+HUNDRED = Decimal(100)
 ROUNDED = Decimal("0.01")
 SMALLEST_ROUNDED = Decimal(1)
 
@@ -33,6 +34,11 @@ def change(now: Decimal, before: Decimal) -> str:
         return "nothing to compare with" if now else ""
     ratio = (now - before) / abs(before)
     return "no change" if not ratio else f"{ratio:+.1%} since then"
+
+
+def exact_percent(ratio: Decimal) -> str:
+    """Return a share in percent with as many decimals as it has."""
+    return f"{to_text(CONTEXT.multiply(ratio, HUNDRED))}%"
 
 
 def percent(part: Decimal, whole: Decimal) -> str:

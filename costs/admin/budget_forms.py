@@ -42,7 +42,7 @@ class NewBudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only 
     amount = money_field(help_text="Per period, in the budget's currency.")
     alert_percent = forms.DecimalField(
         label="Warn at percent of the amount", initial=80, required=False, min_value=Decimal("0.01"), max_value=1000,
-        decimal_places=2, widget=MoneyInput, help_text="Somebody is always told at 100 %.",
+        decimal_places=2, widget=MoneyInput, help_text="Somebody is told at 100 % too.",
     )  # fmt: skip
     forecast_percent = forms.DecimalField(
         label="Warn when the forecast passes percent", required=False, min_value=Decimal("0.01"), max_value=1000,

@@ -15,9 +15,9 @@ from core.ports.panels import Chart, Figure, Series, Table
 from core.windows import Window
 from costs import reader
 from costs.admin.explorer_parts import Tone, events_link
-from costs.amounts import amount, percent
+from costs.amounts import amount, exact_percent, percent
 from costs.forecast import Forecast
-from costs.models import Budget, BudgetPeriod, BudgetRevision, BudgetThreshold, ThresholdFiring
+from costs.models import Budget, BudgetPeriod, BudgetRevision, ThresholdFiring
 from costs.reader_links import Selection
 from costs.reader_plan import Filters, Question
 from costs.services.budgets import BudgetStatus, budget_status, standings
@@ -173,13 +173,13 @@ def _thresholds(budget: Budget, status: BudgetStatus) -> Table:
     rows = [
         (
             [
-                f"{threshold.ratio:.0%} of {threshold.get_basis_display().lower()}",
+                f"{exact_percent(threshold.ratio)} of {threshold.get_basis_display().lower()}",
                 threshold.severity.capitalize(),
                 _fired(fired.get(threshold.pk), budget),
             ],
             "",
         )
-        for threshold in BudgetThreshold.objects.filter(budget=budget)
+        for threshold in status.thresholds
     ]
     return Table("Thresholds", ["At", "Severity", "Passed in this period"], rows)
 

@@ -27,6 +27,7 @@ from costs.admin.budget_forms import BudgetForm, ModeForm, NewBudgetForm, RaiseF
 from costs.admin.budget_page import budget_page
 from costs.admin.changelists import FigureChangeList
 from costs.admin.refusals import SCRIPTS, STYLES, ServiceModelAdmin
+from costs.admin.threshold_forms import ThresholdsForm
 from costs.amounts import amount
 from costs.models import Budget
 from costs.services import budgets as services
@@ -75,7 +76,7 @@ class BudgetAdmin(ServiceModelAdmin[Budget]):
     autocomplete_fields = ("entity", "owner")
     list_per_page = 50
     actions = ("pause", "resume")
-    actions_detail = ("raise_limit", "change_mode", "pause_one", "resume_one", "archive")
+    actions_detail = ("raise_limit", "change_mode", "change_thresholds", "pause_one", "resume_one", "archive")
     change_form_before_template = "admin/costs/budget_page.html"
     export_fields = (
         "id", "name", "entity__entity_type", "entity__entity_id", "cost_type", "provider", "model", "currency",
@@ -212,6 +213,25 @@ class BudgetAdmin(ServiceModelAdmin[Budget]):
             self._key(object_id), BudgetChange(mode=given["mode"]), now=timezone.now(), reason=given["reason"]
         )
         self.message_user(request, f"The mode is “{budget.get_mode_display()}” now.", messages.SUCCESS)
+
+    @action(
+        description="Thresholds",
+        permissions=["change"],
+        icon="notifications",
+        url_path="thresholds",
+        dialog=Dialog(
+            "Change the thresholds",
+            "Somebody is told once per period at each. One that moves below what is spent is told within a minute;"
+            " one that was told already, and is still passed, is not told again.",
+            ThresholdsForm,
+            "Save the thresholds",
+        ),
+    )
+    def change_thresholds(self, request: HttpRequest, form: ThresholdsForm, object_id: str) -> None:
+        """Set at which shares of the budget somebody is told."""
+        reason = form.cleaned_data["reason"]
+        services.change_thresholds(self._key(object_id), form.terms(), now=timezone.now(), reason=reason)
+        self.message_user(request, "The thresholds are saved.", messages.SUCCESS)
 
     @action(
         description="Pause",

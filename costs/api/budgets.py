@@ -28,7 +28,7 @@ from core.money import to_text
 from costs.forecast import Forecast
 from costs.models import Budget
 from costs.services import budgets
-from costs.services.budgets import BudgetChange, BudgetStatus, BudgetTerms
+from costs.services.budgets import BudgetChange, BudgetStatus, BudgetTerms, ThresholdTerms
 
 Amount = Annotated[Decimal, Meta(extra={"ge": 0}, description="Money: a string or a number, taken digit by digit.")]
 Mode = Literal["monitor", "soft", "hard"]
@@ -87,6 +87,22 @@ class BudgetForecast(msgspec.Struct, kw_only=True):
     history_days: int
 
 
+class Threshold(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A share of the amount at which somebody is told, once per period: of what is spent, or is expected to be."""
+
+    ratio: Ratio
+    basis: Literal["actual", "forecast"] = "actual"
+    severity: Literal["critical", "high", "medium", "low", "info"] = "medium"
+
+
+class ThresholdState(msgspec.Struct, kw_only=True):
+    """A share of the amount at which somebody is told."""
+
+    ratio: float
+    basis: str
+    severity: str
+
+
 class BudgetState(msgspec.Struct, kw_only=True):
     """A budget and its current period, in its own currency. `remaining` is amount - total_cost - reserved."""
 
@@ -110,6 +126,7 @@ class BudgetState(msgspec.Struct, kw_only=True):
     is_over_budget: bool
     should_alert: bool
     alert_threshold: float | None
+    thresholds: list[ThresholdState]
     period: str
     period_start: datetime
     period_end: datetime
@@ -127,12 +144,13 @@ class BudgetQuery(PageQuery, kw_only=True):
 
 
 class BudgetPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is to be different. A new `amount` is a revision and needs a `reason`."""
+    """What is to be different. A new `amount` is a revision and needs a `reason`; `thresholds` replaces them all."""
 
     name: str | UnsetType = UNSET
     mode: Mode | UnsetType = UNSET
     active: bool | UnsetType = UNSET
     amount: Amount | UnsetType = UNSET
+    thresholds: Annotated[list[Threshold], Meta(max_length=10)] | UnsetType = UNSET
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
@@ -199,7 +217,7 @@ class BudgetDetail(ApiView):
         "change_budget", "Change a budget", body=BudgetPatch, answers={200: BudgetState}, problems=(409,), tag="budgets"
     )
     def patch(self, request: Request, budget_id: UUID) -> HttpResponse:
-        """Change its name or mode, pause it, or set another amount (with a reason)."""
+        """Change its name, mode or thresholds, pause it, or set another amount (with a reason)."""
         _found(budget_id, caller(request))
         wanted, now = decode(request, BudgetPatch), timezone.now()
         if wanted.amount is not UNSET and not wanted.reason.strip():
@@ -272,6 +290,9 @@ def _change(budget_id: UUID, wanted: BudgetPatch, now: datetime) -> None:
         budgets.set_active(budget_id, active=wanted.active, now=now, reason=wanted.reason)
     if wanted.amount is not UNSET:
         budgets.raise_budget(budget_id, wanted.amount, reason=wanted.reason, now=now)
+    if wanted.thresholds is not UNSET:
+        terms = [ThresholdTerms(row.ratio, row.basis, row.severity) for row in wanted.thresholds]
+        budgets.change_thresholds(budget_id, terms, now=now, reason=wanted.reason)
 
 
 def _require_scope_of(identity: Identity, entity_type: str, entity_id: str) -> None:
@@ -327,6 +348,9 @@ def shown(status: BudgetStatus) -> BudgetState:
         is_over_budget=status.is_over_budget,
         should_alert=status.should_alert,
         alert_threshold=_number(status.alert_threshold),
+        thresholds=[
+            ThresholdState(ratio=float(row.ratio), basis=row.basis, severity=row.severity) for row in status.thresholds
+        ],
         period=budget.period,
         period_start=status.period.start.astimezone(UTC),
         period_end=status.period.end.astimezone(UTC),

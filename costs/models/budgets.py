@@ -10,6 +10,7 @@ from django.db import models
 
 from core.ids import uuid7
 from core.money import ZERO, MoneyField
+from costs.amounts import exact_percent
 from costs.choices import BudgetMode, BudgetPeriodKind, CostType, ReservationStatus, ThresholdBasis
 from costs.models.entities import Entity
 
@@ -117,7 +118,7 @@ class BudgetThreshold(models.Model):
         constraints = [models.UniqueConstraint(fields=["budget", "ratio", "basis"], name="budget_threshold_once")]
 
     def __str__(self) -> str:
-        return f"{self.ratio:.0%} of {self.basis}"
+        return f"{exact_percent(self.ratio)} of {self.basis}"
 
 
 class ThresholdFiring(models.Model):

@@ -3,7 +3,8 @@
 A sweep compares rows with rows, so a missed run costs a delay and nothing else. That a threshold was reached is the
 open `ThresholdFiring` of the current period; its unique constraint decides which of two sweeps raises the condition,
 in the same transaction. A raise of the budget that takes spending below a threshold closes its firing, and it may fire
-again under the new limit; a credit that does so closes nothing, or a budget at its threshold would flap.
+again under the new limit, and so it is when the threshold is moved above what was told; a credit that takes spending
+below it closes nothing, or a budget at its threshold would flap.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from django.urls import reverse
 from core.models import ConditionRecord
 from core.money import to_text
 from core.ports.conditions import Condition, Severity, clear_condition, raise_condition
+from costs.amounts import exact_percent
 from costs.choices import BudgetMode, ThresholdBasis
 from costs.models import Budget, BudgetPeriod, BudgetThreshold, ThresholdFiring
 from costs.services.budgets.history import forecast_of
@@ -60,7 +62,7 @@ def evaluate_thresholds(*, now: datetime, basis: ThresholdBasis = ThresholdBasis
         firing = open_firings.get(threshold.id)
         if value is not None and reached(value, standing.limit, threshold.ratio):
             fired += firing is None and _fire(budget, threshold, standing, value, now)
-        elif firing is not None and firing.limit < standing.limit:
+        elif firing is not None and _moved_on(firing, standing, threshold):
             _close(firing, now)
             del open_firings[threshold.id]
     for budget_id, standing in found.items():
@@ -110,6 +112,11 @@ def _period(budget: Budget, standing: Standing, now: datetime) -> int:
     return BudgetPeriod.objects.values_list("id", flat=True).get(budget=budget, start_at=standing.window.start)
 
 
+def _moved_on(firing: ThresholdFiring, standing: Standing, threshold: BudgetThreshold) -> bool:
+    """Say whether the limit, or the threshold itself, was raised above what was told."""
+    return firing.limit < standing.limit or not reached(firing.value, standing.limit, threshold.ratio)
+
+
 def _close(firing: ThresholdFiring, now: datetime) -> None:
     ThresholdFiring.objects.filter(id=firing.id, cleared_at__isnull=True).update(cleared_at=now)
 
@@ -134,14 +141,12 @@ def _again(record: ConditionRecord) -> Condition:
 
 def _reached(budget: Budget, threshold: BudgetThreshold, standing: Standing, value: Decimal) -> Condition:
     said = "is expected to reach" if threshold.basis == ThresholdBasis.FORECAST else "has reached"
+    limit = f"{to_text(standing.limit)} {budget.currency}"
     return Condition(
         source=SOURCE,
         key=_key(budget.id, threshold.id),
         severity=cast("Severity", threshold.severity),
-        summary=(
-            f"Budget {budget.name} {said} {threshold.ratio:.0%} of {to_text(standing.limit)} {budget.currency}"
-            f" with {to_text(value)}"
-        ),
+        summary=(f"Budget {budget.name} {said} {exact_percent(threshold.ratio)} of {limit} with {to_text(value)}"),
         labels={**_labels(budget, standing), "threshold": to_text(threshold.ratio), "basis": threshold.basis},
         link=_link(budget),
     )

@@ -10,6 +10,7 @@ from costs.services.budgets.scopes import enforced_budgets
 from costs.services.budgets.standing import Standing, standings
 from costs.services.budgets.status import BudgetStatus, budget_status, budget_statuses, share
 from costs.services.budgets.terms import BudgetTerms
+from costs.services.budgets.thresholds import ThresholdTerms, change_thresholds
 
 __all__ = [
     "BudgetChange",
@@ -17,11 +18,13 @@ __all__ = [
     "BudgetTerms",
     "RateMissing",
     "Standing",
+    "ThresholdTerms",
     "add_hard_spend",
     "archive_budget",
     "budget_status",
     "budget_statuses",
     "change_budget",
+    "change_thresholds",
     "create_budget",
     "create_periods",
     "end_raise",

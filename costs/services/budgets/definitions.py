@@ -83,7 +83,7 @@ def change_budget(budget_id: UUID, change: BudgetChange, *, now: datetime, reaso
     entity = None if change.entity is None else _entity(*change.entity, now)
     with transaction.atomic():
         budget = _locked_with_ledger(budget_id, change.mode)
-        _refuse_archived(budget)
+        refuse_archived(budget)
         before = describe(budget)
         _change_mode(budget, change.mode, now)
         rescoped = _assign(budget, change, entity)
@@ -101,7 +101,7 @@ def set_active(budget_id: UUID, *, active: bool, now: datetime, reason: str = ""
     """
     with transaction.atomic():
         budget = lock_budget(budget_id)
-        _refuse_archived(budget)
+        refuse_archived(budget)
         if budget.active != active:
             Budget.objects.filter(id=budget.id).update(active=active)
             budget.active = active
@@ -219,7 +219,8 @@ def _check_change(change: BudgetChange) -> None:
         raise Invalid(mistakes[0].detail, errors=mistakes)
 
 
-def _refuse_archived(budget: Budget) -> None:
+def refuse_archived(budget: Budget) -> None:
+    """Raise Conflict for a budget that was retired."""
     if budget.archived_at is not None:
         raise Conflict("The budget is archived; make a new one.", code="archived")
 

@@ -13,7 +13,7 @@ from core.context import current
 from core.errors import Conflict, FieldError, Invalid, Missing
 from core.money import money, to_text
 from costs.models import Budget, BudgetPeriod, BudgetRevision
-from costs.services.budgets.definitions import lock_budget
+from costs.services.budgets.definitions import lock_budget, refuse_archived
 from costs.services.budgets.periods import lock_periods, refresh_limits
 from costs.services.budgets.revisions import limit_in_force
 from costs.services.budgets.terms import amount_mistakes
@@ -31,8 +31,7 @@ def raise_budget(
     _check(amount, reason, now, expires_at)
     with transaction.atomic():
         budget = lock_budget(budget_id)
-        if budget.archived_at is not None:
-            raise Conflict("The budget is archived; make a new one.", code="archived")
+        refuse_archived(budget)
         before = limit_in_force(_revisions(budget), now)
         if expires_at is not None and money(amount) <= before.amount:
             detail = f"A temporary raise is above the amount in force, {to_text(before.amount)}."

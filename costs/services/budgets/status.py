@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,8 @@ class BudgetStatus:
 
     `remaining` is limit - spent - reserved and may be negative; `usage_percent` is spent / limit * 100 with two
     decimals, None for a limit of 0; `should_alert` when the lowest threshold on actual spend is reached; `overrun` is
-    what went past a hard limit without having been set aside; `forecast` what the period is expected to end at.
+    what went past a hard limit without having been set aside; `thresholds` ascend; `forecast` is what the period is
+    expected to end at.
     """
 
     budget: Budget
@@ -35,8 +37,14 @@ class BudgetStatus:
     spent: Decimal
     reserved: Decimal
     overrun: Decimal
-    alert_threshold: Decimal | None = None
+    thresholds: tuple[BudgetThreshold, ...] = ()
     forecast: Forecast | None = None
+
+    @property
+    def alert_threshold(self) -> Decimal | None:
+        """The lowest threshold on actual spend."""
+        actual = (row.ratio for row in self.thresholds if row.basis == ThresholdBasis.ACTUAL)
+        return min(actual, default=None)
 
     @property
     def remaining(self) -> Decimal:
@@ -82,22 +90,23 @@ def budget_statuses(budgets: Collection[Budget], now: datetime, *, forecast: boo
     One statement reads the periods together with what is not folded yet, so no fold in between is counted twice or
     missed. A forecast, when asked for, takes a read of the ledger for each budget.
     """
-    lowest = _lowest_thresholds([budget.id for budget in budgets])
+    thresholds = _thresholds([budget.id for budget in budgets])
     found = standings(budgets, now=now)
     return {
-        budget.id: _status(budget, found[budget.id], lowest.get(budget.id), now, forecast=forecast)
+        budget.id: _status(budget, found[budget.id], thresholds[budget.id], now, forecast=forecast)
         for budget in budgets
     }
 
 
-def _lowest_thresholds(budgets: Collection[UUID]) -> dict[UUID, Decimal]:
-    actual = BudgetThreshold.objects.filter(budget_id__in=budgets, basis=ThresholdBasis.ACTUAL)
-    # In Python: SQLite's MIN returns binary floating point. The lowest comes last and stays.
-    return dict(actual.order_by("-ratio").values_list("budget_id", "ratio"))
+def _thresholds(budgets: Collection[UUID]) -> dict[UUID, list[BudgetThreshold]]:
+    found: dict[UUID, list[BudgetThreshold]] = defaultdict(list)
+    for threshold in BudgetThreshold.objects.filter(budget_id__in=budgets).order_by("ratio", "id"):
+        found[threshold.budget_id].append(threshold)
+    return found
 
 
 def _status(
-    budget: Budget, standing: Standing, threshold: Decimal | None, now: datetime, *, forecast: bool
+    budget: Budget, standing: Standing, thresholds: list[BudgetThreshold], now: datetime, *, forecast: bool
 ) -> BudgetStatus:
     return BudgetStatus(
         budget=budget,
@@ -106,6 +115,6 @@ def _status(
         spent=standing.spent,
         reserved=standing.reserved,
         overrun=standing.overrun,
-        alert_threshold=threshold,
+        thresholds=tuple(thresholds),
         forecast=forecast_of(budget, standing, now=now) if forecast else None,
     )

@@ -85,20 +85,20 @@ def _text_mistakes(terms: BudgetTerms) -> list[FieldError]:
 def _number_mistakes(terms: BudgetTerms) -> list[FieldError]:
     found = amount_mistakes(terms.amount)
     for field in ("alert_threshold", "forecast_threshold"):
-        found += _ratio_mistakes(field, getattr(terms, field))
+        ratio = getattr(terms, field)
+        found += [] if ratio is None else ratio_mistakes(f"/{field}", ratio)
     last = ANCHORS.get(terms.period)
     if last is not None and not 1 <= terms.anchor <= last:
         found.append(FieldError("/anchor", "out_of_range", f"For this period the anchor is from 1 to {last}."))
     return found
 
 
-def _ratio_mistakes(field: str, ratio: Decimal | None) -> list[FieldError]:
-    if ratio is None:
-        return []
+def ratio_mistakes(pointer: str, ratio: Decimal) -> list[FieldError]:
+    """Return what is wrong with the share of a threshold."""
     # Four decimals are what the column holds.
     if not ratio.is_finite() or not 0 < ratio <= MOST_RATIO or round(ratio, 4) != ratio:
         detail = "A threshold is a share of the amount above 0, up to 10, with four decimals at most: 0.8 is 80 %."
-        return [FieldError(f"/{field}", "out_of_range", detail)]
+        return [FieldError(pointer, "out_of_range", detail)]
     return []
 
 
