@@ -26,14 +26,19 @@ class CostEventQuerySet(models.QuerySet[Any]):
         """Keep the events that occurred in the window."""
         return self.filter(occurred_at__gte=window.start, occurred_at__lt=window.end)
 
-    def unfolded(self) -> Self:
+    def unfolded(self, *, known_horizon: int = 0) -> Self:
         """Keep what the rollups do not hold yet: nothing on SQLite, where they are written with the event.
 
         Read it in one statement with the rollups: a fold between two statements would count rows twice or not at all.
+        A horizon that was read before is never above the present one. It changes nothing of what is found, and tells
+        the planner how little that is; without it, it takes a third of the ledger for unfolded.
         """
         if connections[self.db].vendor != "postgresql":
             return self.none()
-        return self.filter(RawSQL(f"costs_costevent.txid >= {_HORIZON}", (), models.BooleanField()))  # noqa: S611  # constant
+        rows = self.filter(RawSQL(f"costs_costevent.txid >= {_HORIZON}", (), models.BooleanField()))  # noqa: S611  # constant
+        if not known_horizon:
+            return rows
+        return rows.filter(RawSQL("costs_costevent.txid >= %s::xid8", (str(known_horizon),), models.BooleanField()))
 
     def folded(self) -> Self:
         """Keep what the rollups hold; comparable with them only while the fold waits."""

@@ -67,7 +67,9 @@ def ask(question: Question) -> Answer:
     zone = organisation_zone()
     chosen = plan(question, zone)
     entities = _entities(question.filters)
-    rows = [] if entities == [] else reader_rows.read(question, chosen, entities, zone)
+    # Read before the sums, so that it never promises more than they hold.
+    folded_at, horizon = (None, 0) if chosen.source == "events" else _fold_state()
+    rows = [] if entities == [] else reader_rows.read(question, chosen, entities, zone, horizon)
     groups = _label(question, _merge(question, rows))
     return Answer(
         question=question,
@@ -75,7 +77,7 @@ def ask(question: Question) -> Answer:
         total=sum_of(group.measures for group in groups),
         base_currency=settings.BASE_CURRENCY,
         source=chosen.source,
-        folded_at=None if chosen.source == "events" else _folded_at(),
+        folded_at=folded_at,
     )
 
 
@@ -111,8 +113,8 @@ def _entities(filters: Filters) -> list[int] | None:
     return [pk for pk, entity_type, entity_id in found if (entity_type, entity_id) in wanted]
 
 
-def _folded_at() -> datetime | None:
-    return FoldState.objects.values_list("folded_at", flat=True).first()
+def _fold_state() -> tuple[datetime | None, int]:
+    return FoldState.objects.values_list("folded_at", "horizon").first() or (None, 0)
 
 
 def _merge(question: Question, rows: Iterable[Cells]) -> dict[Cells, Measures]:

@@ -183,12 +183,14 @@ def _grouped(rows: Rows, source: Source, question: Question, window: Window, zon
     return grouped
 
 
-def _parts(question: Question, chosen: Plan, entities: Sequence[int] | None, zone: ZoneInfo) -> Iterator[Rows]:
+def _parts(
+    question: Question, chosen: Plan, entities: Sequence[int] | None, zone: ZoneInfo, horizon: int
+) -> Iterator[Rows]:
     if chosen.source != "events":
         folded = matching(_within(chosen.source, chosen.core, zone), question.filters, entities)
         yield _grouped(folded, chosen.source, question, chosen.core, zone)
         if connection.vendor == "postgresql":
-            unfolded = CostEvent.objects.unfolded().order_by().within(chosen.core)
+            unfolded = CostEvent.objects.unfolded(known_horizon=horizon).order_by().within(chosen.core)
             tail = matching(unfolded, question.filters, entities)
             yield _grouped(tail, "events", question, chosen.core, zone)
     for edge in chosen.edges:
@@ -196,9 +198,14 @@ def _parts(question: Question, chosen: Plan, entities: Sequence[int] | None, zon
         yield _grouped(rows, "events", question, edge, zone)
 
 
-def read(question: Question, chosen: Plan, entities: Sequence[int] | None, zone: ZoneInfo) -> list[tuple[Any, ...]]:
-    """Return (dimensions…, currency, base sum, amount sum, counts…, tokens…) per group and part, in one statement."""
-    parts = list(_parts(question, chosen, entities, zone))
+def read(
+    question: Question, chosen: Plan, entities: Sequence[int] | None, zone: ZoneInfo, horizon: int = 0
+) -> list[tuple[Any, ...]]:
+    """Return (dimensions…, currency, base sum, amount sum, counts…, tokens…) per group and part, in one statement.
+
+    `horizon` is one that was read before, for the planner.
+    """
+    parts = list(_parts(question, chosen, entities, zone, horizon))
     if not parts:
         return []
     return list(parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0])

@@ -75,6 +75,15 @@ def test_plan__unfolded_tail__uses_the_transaction_index() -> None:
     assert _indexes(plan, "txid_idx")
 
 
+def test_plan__unfolded_tail_with_a_known_horizon__is_taken_for_as_small_as_it_is() -> None:
+    FoldState.objects.update_or_create(id=1, defaults={"horizon": 2990})
+
+    guessed, known = (_plan(CostEvent.objects.unfolded(known_horizon=horizon).order_by()) for horizon in (0, 2990))
+
+    assert _indexes(known, "txid_idx")
+    assert known["Plan Rows"] * 10 < guessed["Plan Rows"]
+
+
 def test_plan__range_that_a_fold_reads__uses_the_transaction_index() -> None:
     plan = _explained("SELECT sum(amount) FROM costs_costevent WHERE txid >= '2990'::xid8 AND txid < '2995'::xid8")
 
