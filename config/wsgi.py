@@ -3,12 +3,12 @@
 import os
 
 import django
-from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from core.serving.application import web_application  # noqa: E402  # needs the apps
 from core.starting import WSGI_REFUSED, exit_on_refusal, require_everything  # noqa: E402  # needs the apps
 
 exit_on_refusal(require_everything, WSGI_REFUSED)
-application = get_wsgi_application()
+application = web_application()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -44,7 +44,8 @@ class GentleArbiter(Arbiter):  # type: ignore[misc]  # the library ships no type
 class WebServer(BaseApplication):  # type: ignore[misc]  # the library ships no types
     """Serves pages on a socket that is bound already, with the background threads in the same process."""
 
-    def __init__(self, listener: socket.socket, background: Background) -> None:
+    def __init__(self, application: WSGIHandler, listener: socket.socket, background: Background) -> None:
+        self._application = application
         self._listener = listener
         self._background = background
         super().__init__()
@@ -72,8 +73,8 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # the library ships no 
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Return the application; the configuration was checked before the fork."""
-        return get_wsgi_application()
+        """Return the application; it was made, and the configuration checked, before the fork."""
+        return self._application
 
     def run(self) -> None:
         """Serve until told to stop."""

@@ -56,12 +56,14 @@ class Command(BaseCommand):
             say(f"Agent Factory runs: {', '.join(roles)}. Ctrl-C stops it.")
             _serve_background(background)
         else:
-            say(welcome(settings.HOST, listener.getsockname()[1], roles, now=timezone.now()))
-            close_connections()
             # Imported late: nothing but this command needs the web server.
+            from core.serving.application import web_application
             from core.serving.server import WebServer
 
-            WebServer(listener, background).run()
+            application = web_application()
+            say(welcome(settings.HOST, listener.getsockname()[1], roles, now=timezone.now()))
+            close_connections()
+            WebServer(application, listener, background).run()
 
 
 def _change_demonstration(options: dict[str, Any]) -> None:
