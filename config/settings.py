@@ -7,9 +7,7 @@ the variables.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +15,9 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse_lazy
 
+from config.databases import database
 from config.environment import Environment
+from config.folders import Folders, shared_metrics
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = (BASE_DIR / "VERSION").read_text().strip()
@@ -35,53 +35,10 @@ DEBUG: bool = env.bool("DEBUG", default=False)
 
 # Everything that is written in embedded mode lives here: database, queue, secrets, exports, backups.
 DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
-
-
-def _folder(path: Path) -> Path:
-    """Make a folder that only this user may enter; one that cannot be made is a problem, found again by the checks."""
-    try:
-        DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = DATA_DIR
-        for part in path.relative_to(DATA_DIR).parts:
-            folder /= part
-            folder.mkdir(exist_ok=True, mode=0o700)
-    except OSError:
-        # `core.E009` tries again and says what is wrong.
-        return path
-    return path
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
-
-
-def _secret(name: str) -> str:
-    """Return a secret from the environment; in development, one made at the first start and kept in DATA_DIR."""
-    value: str = env(name, default="")
-    if value or DEPLOYED:
-        return value
-    path = _folder(DATA_DIR / "secrets") / name.lower()
-    try:
-        if path.is_file():
-            return path.read_text().strip()
-        # Written whole under another name, then linked: two processes that start at once agree on the first.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(draft, "w", opener=_private) as file:
-            file.write(secrets.token_urlsafe(64))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        return path.read_text().strip()
-    except OSError:
-        # Nothing starts with a DATA_DIR that cannot be written (core.E009); until then any secret will do.
-        return secrets.token_urlsafe(64)
-
+folder = Folders(DATA_DIR)
 
 # --- Web -----------------------------------------------------------------------------------------------------------
-SECRET_KEY = _secret("SECRET_KEY") or "not-set"
+SECRET_KEY = env("SECRET_KEY", default="") or ("" if DEPLOYED else folder.secret("SECRET_KEY")) or "not-set"
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 HOST: str = env("HOST", default="127.0.0.1")
 PORT: int = env.integer("PORT", default=8000, minimum=0, maximum=65535)
@@ -166,57 +123,19 @@ DATABASE_POOL_MAX_SIZE: int = env.integer(
 )
 DATABASE_POOL_TIMEOUT_SECONDS: float = env.float("DATABASE_POOL_TIMEOUT_SECONDS", default=10.0)
 
-SQLITE_OPTIONS: dict[str, Any] = {
-    # Deferred transactions fail with "database is locked" when they come to write; these wait their turn.
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 30,
-    # Recursive triggers make INSERT OR REPLACE fire the triggers that keep facts from being deleted.
-    "init_command": (
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
-    ),
+DATABASES = {
+    "default": database(
+        env,
+        DATABASE_URL,
+        password=DATABASE_PASSWORD,
+        embedded=folder() / "agent_factory.sqlite3",
+        pool={
+            "min_size": min(DATABASE_POOL_MIN_SIZE, DATABASE_POOL_MAX_SIZE),
+            "max_size": DATABASE_POOL_MAX_SIZE,
+            "timeout": DATABASE_POOL_TIMEOUT_SECONDS,
+        },
+    )
 }
-POSTGRESQL_OPTIONS: dict[str, Any] = {
-    "pool": {
-        "min_size": min(DATABASE_POOL_MIN_SIZE, DATABASE_POOL_MAX_SIZE),
-        "max_size": DATABASE_POOL_MAX_SIZE,
-        "timeout": DATABASE_POOL_TIMEOUT_SECONDS,
-    },
-    # A forgotten transaction would hold back the folding of rollups for everybody.
-    "options": "-c idle_in_transaction_session_timeout=60000",
-}
-SQLITE_ENGINE = "core.fair_sqlite3"
-DATABASE_OPTIONS = {"django.db.backends.sqlite3": SQLITE_OPTIONS, "django.db.backends.postgresql": POSTGRESQL_OPTIONS}
-
-
-def _database(url: str) -> dict[str, Any]:
-    """Return one Django database from its URL (none: SQLite in DATA_DIR), with what each engine needs."""
-    embedded: dict[str, Any] = {
-        "ENGINE": SQLITE_ENGINE,
-        "NAME": _folder(DATA_DIR) / "agent_factory.sqlite3",
-        "OPTIONS": SQLITE_OPTIONS,
-    }
-    if not url:
-        return embedded
-    database: dict[str, Any] = {}
-    if url.startswith(("sqlite:", "postgres:", "postgresql:")):
-        database = env.db_url_config(url)
-    options = DATABASE_OPTIONS.get(database.get("ENGINE", ""))
-    if options is None:
-        # The value is not repeated: it holds a password.
-        env.note(
-            "core.E001",
-            "DATABASE_URL is not the address of a database this platform runs on.",
-            "Use postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:////absolute/path, or leave it out for SQLite.",
-        )
-        return embedded
-    if DATABASE_PASSWORD:
-        database["PASSWORD"] = DATABASE_PASSWORD
-    if options is SQLITE_OPTIONS:
-        database["ENGINE"] = SQLITE_ENGINE
-    return {**database, "OPTIONS": {**database.get("OPTIONS", {}), **options}}
-
-
-DATABASES = {"default": _database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Tasks ---------------------------------------------------------------------------------------------------------
@@ -234,13 +153,13 @@ if REDIS_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 else:
     CELERY_BROKER_URL = "filesystem://localhost"
-    QUEUE_DIR = _folder(DATA_DIR / "queue")
+    QUEUE_DIR = folder("queue")
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": str(_folder(QUEUE_DIR / "messages")),
-        "data_folder_out": str(_folder(QUEUE_DIR / "messages")),
-        "control_folder": str(_folder(QUEUE_DIR / "control")),
+        "data_folder_in": str(folder("queue", "messages")),
+        "data_folder_out": str(folder("queue", "messages")),
+        "control_folder": str(folder("queue", "control")),
         # Messages pass through a folder of the same file system, so that taking one is an atomic rename.
-        "processed_folder": str(_folder(QUEUE_DIR / "processed")),
+        "processed_folder": str(folder("queue", "processed")),
         "store_processed": True,
     }
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -334,6 +253,8 @@ CSRF_FAILURE_VIEW = "core.errorpages.stale_form"
 # The middleware is there; it lets requests with an API key pass, so it goes by a name that the check does not know.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
+# Where the worker processes of one server add their metrics up. Its library reads the variable by itself.
+PROMETHEUS_MULTIPROC_DIR: str = shared_metrics(env, "PROMETHEUS_MULTIPROC_DIR")
 
 # A batch of 2,000 full events is about 1.5 MB; what is larger than this is refused with 413 before it is read.
 MAX_BODY_BYTES: int = env.integer("MAX_BODY_BYTES", default=10 * 1024 * 1024, minimum=1024, maximum=2**30)
@@ -344,11 +265,11 @@ COSTS_MAX_AGE_DAYS: int = env.integer("COSTS_MAX_AGE_DAYS", default=400, minimum
 
 # --- Files and mail ------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = _folder(DATA_DIR / "static")
+STATIC_ROOT = folder("static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR / "media"
-FILE_UPLOAD_TEMP_DIR = _folder(DATA_DIR / "temporary")
+FILE_UPLOAD_TEMP_DIR = folder("temporary")
 EMAIL_URL: str = env("EMAIL_URL", default="consolemail://")
 try:
     vars().update(env.email_url_config(EMAIL_URL))
