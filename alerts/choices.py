@@ -84,7 +84,8 @@ class NotificationStatus(TextChoices):
     PENDING = "pending"
     SENT = "sent"
     DEAD = "dead", "dead letter"
-    SUPERSEDED = "superseded"
+    SUPERSEDED = "superseded", "told in a later one"
+    CANCELLED = "cancelled"
 
 
 class IncidentStatus(TextChoices):

@@ -253,6 +253,13 @@ CSRF_FAILURE_VIEW = "core.errorpages.stale_form"
 # The middleware is there; it lets requests with an API key pass, so it goes by a name that the check does not know.
 SILENCED_SYSTEM_CHECKS = ["security.W003"]
 METRICS_TOKEN: str = env("METRICS_TOKEN", default="")
+# The first encrypts what is kept secret in the database, all of them open it.
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[]) or (
+    [] if DEPLOYED else [folder.secret("ENCRYPTION_KEYS")]
+)
+# What requests to addresses that people enter may reach besides the public internet.
+OUTBOUND_ALLOWED_PRIVATE_CIDRS: list[str] = env.list("OUTBOUND_ALLOWED_PRIVATE_CIDRS", default=[])
+OUTBOUND_ALLOWED_PORTS: list[str] = env.list("OUTBOUND_ALLOWED_PORTS", default=["80", "443", "8443"])
 # Where the worker processes of one server add their metrics up. Its library reads the variable by itself.
 PROMETHEUS_MULTIPROC_DIR: str = shared_metrics(env, "PROMETHEUS_MULTIPROC_DIR")
 

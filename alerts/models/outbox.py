@@ -16,7 +16,9 @@ from core.models import AppendOnlyModel
 class Notification(Leased):
     """One message to one channel or one person's contact, written in the transaction that decided it.
 
-    Delivered at least once, always under the same `id`; what it says is frozen in `payload`.
+    Delivered at least once, always under the same `id`; what it says is frozen in `payload`. One that `closes` says
+    that what the earlier ones of its order key told is over: those still waiting are then told of in it instead
+    (`superseded_by`). `origin` is the message that this one stands in for on another channel.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -31,6 +33,9 @@ class Notification(Leased):
     order_key = models.CharField(
         max_length=120, blank=True, help_text="Messages of one order key to one channel are sent one after the other."
     )
+    closes = models.BooleanField(default=False)
+    origin = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="stand_ins")
+    superseded_by = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="superseded")
     severity = models.CharField(max_length=8, choices=Severity)
     priority = models.PositiveSmallIntegerField(default=5)
     payload = models.JSONField()
@@ -52,9 +57,24 @@ class Notification(Leased):
             )
         ]
         indexes = [
-            models.Index(fields=["priority", "due_at"], name="notification_due", condition=models.Q(status="pending")),
+            models.Index(
+                fields=["channel", "priority", "due_at"], name="notification_due", condition=models.Q(status="pending")
+            ),
+            models.Index(
+                fields=["order_key", "id"],
+                name="notification_in_order",
+                condition=models.Q(status="pending") & ~models.Q(order_key=""),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="notification_to_fail_over",
+                condition=models.Q(status="pending", severity="critical", failed_over=False),
+            ),
+            models.Index(fields=["deadline"], name="notification_to_give_up", condition=models.Q(status="pending")),
             models.Index(fields=["channel", "status", "-id"], name="notification_by_channel"),
             models.Index(fields=["status", "-id"], name="notification_by_status"),
+            # What retention looks for.
+            models.Index(fields=["created_at"], name="notification_by_creation"),
         ]
 
     def __str__(self) -> str:

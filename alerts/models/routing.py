@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from alerts.choices import ChannelKind
 from alerts.models.rules import Alert
 from core.choices import Severity
+from core.encryption import EncryptedField
 from core.ids import uuid7
 from core.leases import Leased
 
@@ -17,20 +18,21 @@ from core.leases import Leased
 class Channel(models.Model):
     """One way to reach people or machines. Its secret is encrypted at rest and never read back to anybody.
 
-    After too many failures in a row the circuit opens until `circuit_until`; answers that say the address is gone
-    disable the channel for a reason that a person sees.
+    After too many `failures` in a row the circuit opens until `circuit_until`; `refusals` in a row, answers that say
+    that the address is gone, disable the channel for a reason that a person sees.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=10, choices=ChannelKind)
     config = models.JSONField(default=dict, blank=True)
-    secret = models.TextField(blank=True, editable=False)
+    secret = EncryptedField(blank=True, editable=False)
     rate_per_minute = models.PositiveIntegerField(default=60)
     failover = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)
+    refusals = models.PositiveSmallIntegerField(default=0, editable=False)
     circuit_until = models.DateTimeField(null=True, editable=False)
     tokens = models.FloatField(default=0, editable=False)
     tokens_at = models.DateTimeField(null=True, editable=False)
