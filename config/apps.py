@@ -1,5 +1,7 @@
 """The last app to become ready: closes the ports once every room has filled them."""
 
+import gc
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -20,7 +22,7 @@ class HouseConfig(AppConfig):
     verbose_name = "Platform"
 
     def ready(self) -> None:
-        """Close the ports, and complete the roles after every migration."""
+        """Close the ports, complete the roles after every migration, and let the cycle collector begin."""
         from django.db.models.signals import post_migrate
 
         from config.roles import after_migrate
@@ -28,3 +30,6 @@ class HouseConfig(AppConfig):
 
         close_all()
         post_migrate.connect(after_migrate, dispatch_uid="config.roles")
+        # Held off since `config` was imported; what exists by now it never needs to look at.
+        gc.freeze()
+        gc.enable()
