@@ -105,7 +105,8 @@ def counting_scopes(entities: Collection[int], *, hard_only: bool) -> Scopes:
             f"SELECT c.descendant_id, {_COLUMNS} FROM costs_entityclosure c"  # noqa: S608  # fixed text
             f" JOIN costs_budget b ON b.entity_id = c.ancestor_id WHERE c.descendant_id {among} AND {kept}"
             f" UNION ALL SELECT NULL, {_COLUMNS} FROM costs_budget b WHERE b.entity_id IS NULL AND {kept}",
-            [ids if postgresql else str(ids)],
+            # One text on both: the driver takes ten times as long to adapt a list.
+            [f"{{{str(ids)[1:-1]}}}" if postgresql else str(ids)],
         )
         rows = cursor.fetchall()
     scopes = Scopes()

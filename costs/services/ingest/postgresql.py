@@ -48,7 +48,15 @@ def write(drafts: Sequence[Draft], *, source: str, now: datetime) -> Mapping[str
         draft.id, draft.id_text = key, text
     # In the order of the digests, as everybody does: batches that overlap wait for each other and never deadlock.
     keyed = sorted((draft for draft in drafts if draft.digest), key=_digest)
-    taken = _taken(keyed, source) if keyed else {}
+    if not keyed:
+        _copy(_EVENTS, _event_lines(drafts, source, now))
+        return {}
+    if len(keyed) > 1 and _careful_until.get(source, 0.0) < time.monotonic():
+        lines = _lines_with_keys(drafts, keyed, source, now)
+        if lines is not None:
+            _copy(_EVENTS, lines)
+            return {}
+    taken = _claimed(keyed)
     written = [draft for draft in drafts if draft.digest not in taken] if taken else drafts
     if written:
         _copy(_EVENTS, _event_lines(written, source, now))
@@ -64,18 +72,25 @@ def _digest(draft: Draft) -> str:
     return draft.digest
 
 
-def _taken(keyed: Sequence[Draft], source: str) -> Mapping[str, Stored]:
-    if len(keyed) > 1 and _careful_until.get(source, 0.0) < time.monotonic():
-        try:
-            with transaction.atomic():
-                _copy(_KEYS, "".join([f"{d.digest}\t{d.content}\t{d.id_text}\t{d.at_text}\n" for d in keyed]))
-        except IntegrityError:
-            if len(_careful_until) >= MOST_CAREFUL:
-                _careful_until.clear()
-            _careful_until[source] = time.monotonic() + CAREFUL_SECONDS
-        else:
-            return {}
-    return _claimed(keyed)
+def _lines_with_keys(drafts: Sequence[Draft], keyed: Sequence[Draft], source: str, now: datetime) -> str | None:
+    """Copy all keys and return the COPY text of the events; None when a key was taken and nothing was copied."""
+    keys = "".join([f"{d.digest}\t{d.content}\t{d.id_text}\t{d.at_text}\n" for d in keyed])
+    try:
+        with (
+            transaction.atomic(),
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,
+            cursor.copy(_KEYS) as copy,
+        ):
+            copy.write(keys)
+            # While the database is busy with the keys.
+            lines = _event_lines(drafts, source, now)
+    except IntegrityError:
+        if len(_careful_until) >= MOST_CAREFUL:
+            _careful_until.clear()
+        _careful_until[source] = time.monotonic() + CAREFUL_SECONDS
+        return None
+    return lines
 
 
 def _claimed(keyed: Sequence[Draft]) -> Mapping[str, Stored]:
@@ -108,10 +123,16 @@ def _event_lines(drafts: Sequence[Draft], source: str, now: datetime) -> str:
         )
         if "\\" in free:
             free = free.replace("\\", "\\\\")
+        amount = d.amount
+        if amount is not None and d.base_amount is amount and d.list_amount is amount:
+            text = d.amount_text or str(amount)
+            amounts, questions = f"{text}\t{d.currency}\t{text}\t{NULL}\t{text}", "0\t0"
+        else:
+            amounts, questions = _amounts(d), _open_questions(d)
         lines.append(
             f"{d.id_text}\t{d.at_text}\t{common}\t{d.entity}\t{d.place.copy_text}\t{d.input_tokens}\t"
-            f"{d.output_tokens}\t{_amounts(d)}\t{d.price_status}\t{_version(d.price_version)}\t{free}\t"
-            f"{NULL if d.reservation is None else d.reservation}\t{_open_questions(d)}\n"
+            f"{d.output_tokens}\t{amounts}\t{d.price_status}\t{_version(d.price_version)}\t{free}\t"
+            f"{NULL if d.reservation is None else d.reservation}\t{questions}\n"
         )
     return "".join(lines)
 
@@ -121,11 +142,8 @@ def _amounts(d: Draft) -> str:
     amount, base, listed = d.amount, d.base_amount, d.list_amount
     if amount is None:
         return f"{NULL}\t{d.currency}\t{NULL}\t{NULL}\t{NULL}"
-    text = str(amount)
-    if base is amount and listed is amount:
-        return f"{text}\t{d.currency}\t{text}\t{NULL}\t{text}"
     rate = NULL if d.fx_rate is None else d.fx_rate
-    return f"{text}\t{d.currency}\t{NULL if base is None else base}\t{rate}\t{NULL if listed is None else listed}"
+    return f"{amount}\t{d.currency}\t{NULL if base is None else base}\t{rate}\t{NULL if listed is None else listed}"
 
 
 def _open_questions(d: Draft) -> str:
