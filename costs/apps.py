@@ -8,6 +8,7 @@ class CostsConfig(AppConfig):
 
     name = "costs"
     verbose_name = "Costs"
+    menu_sections = ("Costs", "Budgets", "Prices", "Cost queues")
 
     def ready(self) -> None:
         """Fill the ports."""

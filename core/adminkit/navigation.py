@@ -16,7 +16,8 @@ from core.adminkit.pages import pages
 PLATFORM = "Platform"
 PEOPLE = "People and access"
 HELP = "Help"
-# Sections that are not an app of their own; any other app's section is its verbose name.
+# Sections that are not an app of their own. Any other app's section is its verbose name, or it names several in their
+# order as `menu_sections` of its config, and each of its pages says which is its own.
 SECTION_OF_APP = {
     "core": PLATFORM,
     "auth": PEOPLE,
@@ -61,7 +62,12 @@ def section_of(app_label: str) -> str:
 
 
 def _section_order() -> dict[str, int]:
-    ours = [str(config.verbose_name) for config in apps.get_app_configs() if config.label not in SECTION_OF_APP]
+    ours = [
+        name
+        for config in apps.get_app_configs()
+        if config.label not in SECTION_OF_APP
+        for name in getattr(config, "menu_sections", (str(config.verbose_name),))
+    ]
     order = {name: number for number, name in enumerate(dict.fromkeys(ours))}
     return {**order, PLATFORM: 1000, PEOPLE: 1001, HELP: 1002}
 

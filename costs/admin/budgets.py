@@ -27,6 +27,7 @@ from costs.admin.budget_forms import BudgetForm, ModeForm, NewBudgetForm, RaiseF
 from costs.admin.budget_page import budget_page
 from costs.admin.changelists import FigureChangeList
 from costs.admin.refusals import SCRIPTS, STYLES, ServiceModelAdmin
+from costs.admin.sections import BUDGETS
 from costs.admin.threshold_forms import ThresholdsForm
 from costs.amounts import amount
 from costs.models import Budget
@@ -83,7 +84,8 @@ class BudgetAdmin(ServiceModelAdmin[Budget]):
         "period", "anchor", "time_zone", "mode", "active", "created_at", "archived_at",
     )  # fmt: skip
     menu_icon = "savings"
-    menu_order = 30
+    menu_section = BUDGETS
+    menu_order = 10
     empty_state = EmptyState(
         "No budgets yet",
         "A budget says how much an agent, a team or everything may cost per day, week, month, quarter or year.",

@@ -22,11 +22,11 @@ from core import audit, exports
 from core.adminkit import PageView, page
 from costs import explorer, reader
 from costs.admin import explorer_parts as parts
+from costs.admin.sections import COSTS
 from costs.models import CostEvent
 from costs.reader_links import SelectionError
 from costs.reader_plan import Filters
 
-SECTION = "Costs"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SNIPPET = """curl -X POST {url}/api/v1/financial/costs \\
   -H "Authorization: Bearer $AGENT_FACTORY_KEY" -H "Content-Type: application/json" \\
@@ -54,7 +54,7 @@ class ExplorerPage(_ExplorerPage):
     path = "costs/explorer/"
     name = "costs_explorer"
     title = "Cost explorer"
-    menu_section = SECTION
+    menu_section = COSTS
     menu_icon = "insights"
     menu_order = 10
     template_name = "admin/costs/explorer.html"

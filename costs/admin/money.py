@@ -23,6 +23,7 @@ from core.adminkit import (
     period_filter,
 )
 from costs.admin.refusals import ServiceModelAdmin
+from costs.admin.sections import PRICES, QUEUES
 from costs.models import Currency, FxRate, RollupAudit
 from costs.services import currencies
 from costs.services.corrections import convert_pending
@@ -43,7 +44,8 @@ class CurrencyAdmin(AuditedModelAdmin[Currency]):
     search_fields = ("code", "name")
     ordering = ("code",)
     menu_icon = "currency_exchange"
-    menu_order = 80
+    menu_section = PRICES
+    menu_order = 90
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("code",) if obj else ()
@@ -68,7 +70,8 @@ class FxRateAdmin(ServiceModelAdmin[FxRate]):
     fields = (("base", "quote"), ("rate", "as_of_date"), "source")
     actions_list = ("import_file", "convert_now")
     menu_icon = "currency_exchange"
-    menu_order = 82
+    menu_section = PRICES
+    menu_order = 80
     empty_state = EmptyState(
         "No exchange rates yet", "Costs in other currencies wait for one before they count in the base currency.",
         icon="currency_exchange", step="Import rates", link=lambda: reverse("admin:costs_rates_import"),
@@ -184,7 +187,8 @@ class RollupAuditAdmin(ReadOnlyModelAdmin[RollupAudit]):
     show_full_result_count = False
     actions_list = ("audit_now",)
     menu_icon = "fact_check"
-    menu_order = 90
+    menu_section = QUEUES
+    menu_order = 40
     empty_state = EmptyState(
         "No audit yet", "Every night the totals are compared with the events behind them.", icon="fact_check"
     )

@@ -25,9 +25,9 @@ from core.errors import Refusal
 from core.jobs import start_job
 from core.money import to_text
 from costs import pricebook, reader
-from costs.admin.explorer import SECTION
 from costs.admin.price_forms import TesterForm
 from costs.admin.refusals import SCRIPTS, ServiceModelAdmin, reasons
+from costs.admin.sections import PRICES
 from costs.amounts import amount, count
 from costs.models import PriceSyncRun, SkuAlias
 from costs.pricing import PriceResult, PricingInputError, Quantity, meters
@@ -47,9 +47,9 @@ class TesterPage(PageView):
     name = "costs_price_tester"
     title = "What would this cost?"
     permissions = ("costs.view_priceversion",)
-    menu_section = SECTION
+    menu_section = PRICES
     menu_icon = "calculate"
-    menu_order = 41
+    menu_order = 20
     template_name = "admin/costs/tester.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -137,7 +137,8 @@ class SkuAliasAdmin(ServiceModelAdmin[SkuAlias]):
     ordering = ("built_in", "provider", "pattern", "id")
     autocomplete_fields = ("sku",)
     menu_icon = "alternate_email"
-    menu_order = 45
+    menu_section = PRICES
+    menu_order = 60
 
     @display(description="Provider")
     def provider_text(self, alias: SkuAlias) -> str:
@@ -173,7 +174,8 @@ class PriceSyncRunAdmin(ReadOnlyModelAdmin[PriceSyncRun]):
     ordering = ("-started_at", "-id")
     actions_list = ("sync_now",)
     menu_icon = "sync"
-    menu_order = 48
+    menu_section = PRICES
+    menu_order = 70
     empty_state = EmptyState(
         "The price lists were not read yet", "They come with the product; no network is asked.", icon="sync",
         snippet="python manage.py load_prices",
@@ -234,9 +236,9 @@ class RepricePage(PageView):
     name = "costs_reprice"
     title = "Price again"
     permissions = ("costs.change_priceversion",)
-    menu_section = SECTION
+    menu_section = PRICES
     menu_icon = "price_change"
-    menu_order = 49
+    menu_order = 40
     template_name = "admin/costs/reprice.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

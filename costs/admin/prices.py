@@ -25,6 +25,7 @@ from core.adminkit import (
 from costs.admin.changelists import FigureChangeList
 from costs.admin.price_forms import ApproveForm, DraftPriceForm, EndForm, current_versions
 from costs.admin.refusals import STYLES, ServiceModelAdmin
+from costs.admin.sections import PRICES
 from costs.models import PriceBook, PriceComponent, PriceVersion, Sku
 from costs.services import prices as services
 from costs.services.prices_upkeep import add_sku
@@ -95,7 +96,8 @@ class SkuAdmin(ServiceModelAdmin[Sku]):
     actions_detail = ("draft_price",)
     change_form_before_template = "admin/costs/sku_page.html"
     menu_icon = "sell"
-    menu_order = 40
+    menu_section = PRICES
+    menu_order = 10
     empty_state = EmptyState(
         "The price book is empty", "Prices come with the product: load them with this command.", icon="sell",
         snippet="python manage.py load_prices",
@@ -240,7 +242,8 @@ class PriceVersionAdmin(ReadOnlyModelAdmin[PriceVersion]):
         ("created_by", "created_at"), ("approved_by", "approved_at"), "note", "source_ref",
     )  # fmt: skip
     menu_icon = "price_change"
-    menu_order = 42
+    menu_section = PRICES
+    menu_order = 30
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("components")
@@ -330,7 +333,8 @@ class PriceBookAdmin(ServiceModelAdmin[PriceBook]):
     ordering = ("-priority", "name", "id")
     fields = ("name", "kind", "currency", "priority")
     menu_icon = "menu_book"
-    menu_order = 44
+    menu_section = PRICES
+    menu_order = 12
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

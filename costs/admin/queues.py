@@ -23,6 +23,7 @@ from core.adminkit import (
 from costs.admin.changelists import FigureChangeList
 from costs.admin.links import list_link
 from costs.admin.price_forms import AliasForm, NoteForm
+from costs.admin.sections import QUEUES
 from costs.amounts import count
 from costs.models import PriceDiscrepancy, Sku, UnpricedModel
 from costs.pricing import Catalog, SkuEntry
@@ -106,7 +107,8 @@ class UnpricedModelAdmin(QueueAdmin):
     actions_list = ("price_now",)
     actions_detail = ("name_it", "ignore_one")
     menu_icon = "help_center"
-    menu_order = 50
+    menu_section = QUEUES
+    menu_order = 10
     empty_state = EmptyState("Every model used has a price", "Models that have none appear here.", icon="task_alt")
 
     @display(description="Events", ordering="event_count")
@@ -219,7 +221,8 @@ class PriceDiscrepancyAdmin(QueueAdmin):
     )  # fmt: skip
     readonly_fields = ("used", "other", "difference", "state")
     menu_icon = "compare_arrows"
-    menu_order = 46
+    menu_section = QUEUES
+    menu_order = 20
     empty_state = EmptyState(
         "All sources agree", "Prices that two sources disagree about appear here.", icon="task_alt"
     )

@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.adminkit import Dialog, DialogForm, EmptyState, ReasonForm, Textarea, action, display
 from costs.admin.queues import OpenFilter, QueueAdmin, report
 from costs.admin.refusals import STYLES
+from costs.admin.sections import QUEUES
 from costs.models import IngestReject
 from costs.services.rejects import ignore_reject, retry_reject
 
@@ -54,7 +55,8 @@ class IngestRejectAdmin(QueueAdmin):
     change_form_after_template = "admin/costs/reject_payload.html"
     show_full_result_count = False
     menu_icon = "report"
-    menu_order = 52
+    menu_section = QUEUES
+    menu_order = 30
     empty_state = EmptyState("Nothing was refused", "Items that cannot be recorded appear here.", icon="task_alt")
 
     @display(description="Item")

@@ -30,6 +30,7 @@ from core.models import ApiKey
 from core.templatetags.components import progress_bar
 from costs.admin.links import change_link, linked
 from costs.admin.refusals import STYLES
+from costs.admin.sections import BUDGETS
 from costs.amounts import amount
 from costs.models import BudgetPeriod, Reservation, ReservationLine
 from costs.services.releasing import force_release
@@ -94,7 +95,8 @@ class ReservationAdmin(LargeTableAdmin[Reservation], ReadOnlyModelAdmin[Reservat
     )  # fmt: skip
     readonly_fields = ("held", "spent", "event_link")
     menu_icon = "hourglass_top"
-    menu_order = 34
+    menu_section = BUDGETS
+    menu_order = 20
     empty_state = EmptyState(
         "Nothing is set aside",
         "Agents set money aside before a call, so that hard limits hold: POST /api/v1/financial/reservations.",
@@ -203,7 +205,8 @@ class BudgetPeriodAdmin(LargeTableAdmin[BudgetPeriod], ReadOnlyModelAdmin[Budget
     list_filter = (("budget", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("budget__name__startswith",)
     menu_icon = "date_range"
-    menu_order = 32
+    menu_section = BUDGETS
+    menu_order = 30
     empty_state = EmptyState(
         "No periods yet", "They are made with the first cost that a budget counts.", icon="date_range"
     )

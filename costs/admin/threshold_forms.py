@@ -18,7 +18,7 @@ from costs.services.budgets.thresholds import MOST_THRESHOLDS
 
 HUNDRED = Decimal(100)
 SPARE = 2
-BASES = ((ThresholdBasis.ACTUAL, "of what is spent"), (ThresholdBasis.FORECAST, "of what is expected"))
+BASES = ((ThresholdBasis.ACTUAL, "of spending"), (ThresholdBasis.FORECAST, "of forecast"))
 
 
 class ThresholdInput(forms.MultiWidget):
