@@ -80,6 +80,7 @@ _USAGE = Metric(
     description="Spent as a share of the limit, for the current period of every active budget.",
     labels=("budget", "name"),
     read=usage_ratios,
+    kind="state",
 )
 
 _RESERVED = Control(

@@ -29,7 +29,7 @@ def _metric(name: str, unit: str, description: str, value: Value, *, tokens: boo
     def read(window: Window, wanted: Sequence[Labels] | None, step_seconds: int | None) -> Sequence[Sample]:
         return list(_samples(window, wanted, step_seconds, value, tokens=tokens))
 
-    return Metric(name=name, unit=unit, description=description, labels=LABELS, read=read)
+    return Metric(name=name, unit=unit, description=description, labels=LABELS, read=read, kind="sum")
 
 
 def _samples(
@@ -128,7 +128,7 @@ def _gauge(
             if wanted is None or any(_matches(sample.labels, labels) for labels in wanted)
         ]
 
-    return Metric(name=name, unit=unit, description=description, labels=labels, read=at_end)
+    return Metric(name=name, unit=unit, description=description, labels=labels, read=at_end, kind="state")
 
 
 def _matches(labels: Labels, wanted: Labels) -> bool:

@@ -29,11 +29,12 @@ class Runbook(models.Model):
         return self.title
 
 
-class AlertRule(Leased):
+class AlertRule(models.Model):
     """What is watched: a metric, a health check or a heartbeat, when it counts as wrong, and for how long.
 
-    `parameters` are those of the kind, checked when the rule is saved. The rule is evaluated at whole multiples of its
-    interval (`last_slot`), so that two workers who find it due compute the same answer.
+    `parameters` are those of the kind, checked when the rule is saved. When the rule was last evaluated is kept by the
+    EvaluationClock of its interval: a rule that finds nothing wrong is not written. `error_since` is since when its
+    metric could not be read.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -55,19 +56,74 @@ class AlertRule(Leased):
     runbook = models.ForeignKey(Runbook, models.SET_NULL, null=True, blank=True, related_name="rules")
     enabled = models.BooleanField(default=True)
     is_default = models.BooleanField(default=False, editable=False)
-    next_evaluation_at = models.DateTimeField(null=True, editable=False)
-    last_slot = models.DateTimeField(null=True, editable=False)
+    revision = models.PositiveIntegerField(default=1, editable=False)
     last_error = models.CharField(max_length=500, blank=True, editable=False)
-    error_count = models.PositiveIntegerField(default=0, editable=False)
+    error_since = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(editable=False)
 
     class Meta:
         verbose_name = "alert rule"
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["next_evaluation_at"], name="alert_rule_due", condition=models.Q(enabled=True))]
+        indexes = [
+            models.Index(fields=["interval_seconds"], name="alert_rule_in_use", condition=models.Q(enabled=True)),
+            models.Index(fields=["kind"], name="alert_rule_by_kind"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class EvaluationClock(Leased):
+    """How far the rules of one interval have been evaluated: `last_slot` is a whole multiple of the interval.
+
+    All rules of an interval are due at the same instants, so one lease is for all of them, two workers who find them
+    due compute the same answer, and a rule that finds nothing costs no write.
+    """
+
+    interval_seconds = models.PositiveIntegerField(unique=True)
+    last_slot = models.DateTimeField(null=True)
+    evaluated_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(default=0)
+    rule_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["interval_seconds"]
+
+    def __str__(self) -> str:
+        return f"every {self.interval_seconds} s"
+
+
+class RuleDefault(models.Model):
+    """What was last written of one default rule: a value that differs from it was changed by an operator.
+
+    Without its rule, the rule was deleted, and is not made again.
+    """
+
+    slug = models.SlugField(max_length=100, unique=True)
+    written = models.JSONField(default=dict)
+    synced_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class SeenCondition(models.Model):
+    """How far one condition of the platform was turned into alerts, and under which labels its alert was opened."""
+
+    condition = models.OneToOneField("core.ConditionRecord", models.CASCADE, related_name="+")
+    revision = models.PositiveIntegerField()
+    seen_at = models.DateTimeField()
+    labels = models.JSONField(default=dict)
+    severity = models.CharField(max_length=8, choices=Severity)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"condition {self.condition_id} at revision {self.revision}"
 
 
 class Alert(models.Model):
@@ -76,6 +132,8 @@ class Alert(models.Model):
     `seq` rises with every change of state, and a change is a compare-and-swap on it. `routed_seq` is the change that
     routing has seen last: a row with `routed_seq < seq` is work for it, and is never lost.
     `ends_at` is when an alert that is not reported again counts as resolved; blank when its reporter says so itself.
+    Until `quiet_until` nobody is told of it, because it resolved shortly before (cooldown); `flaps` is how often it had
+    ended shortly before.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -98,6 +156,7 @@ class Alert(models.Model):
     acknowledged_until = models.DateTimeField(null=True)
     seq = models.PositiveIntegerField(default=1)
     routed_seq = models.PositiveIntegerField(default=0)
+    quiet_until = models.DateTimeField(null=True)
     flaps = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -152,6 +211,7 @@ class Heartbeat(models.Model):
 
     name = models.SlugField(max_length=100, unique=True)
     description = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(editable=False)
     last_beat_at = models.DateTimeField(null=True, editable=False)
     beats = models.PositiveBigIntegerField(default=0, editable=False)
 
@@ -163,10 +223,14 @@ class Heartbeat(models.Model):
 
 
 class SweepState(models.Model):
-    """The last run of one sweep: when it began and ended, what it did, and what went wrong."""
+    """The last run of one sweep: when it began and ended, what it did, and what went wrong.
+
+    `finished_at` is when it last succeeded; `failures` counts the runs that failed since.
+    """
 
     name = models.CharField(max_length=60, unique=True)
     every_seconds = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     seconds = models.FloatField(default=0)

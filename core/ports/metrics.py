@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from core.ports import Registry
 from core.windows import Window
@@ -31,6 +32,9 @@ class Metric:
 
     `wanted` restricts to these label sets (None: all of them); `step_seconds` None gives one total per label set,
     otherwise one sample per bucket. No data gives no sample; it is never reported as zero.
+
+    `kind` says what its past is: `sum`, the buckets of a window add up to its total; `value`, they do not (a ratio, a
+    percentile); `state`, a value as of the end of the window, of which the past is not kept.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Metric:
     description: str
     labels: tuple[str, ...]
     read: Callable[[Window, Sequence[Labels] | None, int | None], Sequence[Sample]]
+    kind: Literal["sum", "value", "state"] = "value"
 
 
 metrics: Registry[Metric] = Registry("metrics", key=lambda metric: metric.name)
