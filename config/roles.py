@@ -42,8 +42,8 @@ class Role:
     grants: tuple[Grant, ...]
 
 
-# Everybody may watch a job of their own and sees its result.
-OWN_WORK = Grant("core", VIEW, ("job",))
+# Everybody may watch a job of their own and sees its result, and the approvals that concern them.
+OWN_WORK = Grant("core", VIEW, ("job", "approval"))
 EVIDENCE = Grant("core", VIEW, ("auditentry", "conditionrecord", "apikey"))
 
 ROLES = (
@@ -76,7 +76,7 @@ ROLES = (
             Grant("django_celery_results", VIEW),
             Grant("costs", VIEW),
             Grant("costs", ("change",), ("ingestreject", "unpricedmodel")),
-            Grant("core", VIEW, ("conditionrecord", "apikey")),
+            Grant("core", VIEW, ("conditionrecord", "apikey", "approval")),
             Grant("core", ("view", "change"), ("job",)),
         ),
     ),

@@ -54,6 +54,24 @@ def protect(connection: BaseDatabaseWrapper, table: str) -> None:
     protect_from_truncate(connection, table)
 
 
+def freeze_columns(connection: BaseDatabaseWrapper, table: str, columns: tuple[str, ...]) -> None:
+    """Refuse changes of these columns; the others may change. Doing it twice changes nothing."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            differs = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in columns)
+            cursor.execute(
+                f"CREATE TRIGGER IF NOT EXISTS {table}_frozen BEFORE UPDATE ON {table} WHEN {differs} "
+                f"BEGIN SELECT RAISE(ABORT, '{table}: {', '.join(columns)} never change'); END"
+            )
+            return
+        differs = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in columns)
+        cursor.execute(FUNCTION)
+        cursor.execute(
+            f"CREATE OR REPLACE TRIGGER {table}_frozen BEFORE UPDATE ON {table} "
+            f"FOR EACH ROW WHEN ({differs}) EXECUTE FUNCTION append_only_refusal()"
+        )
+
+
 def protect_from_truncate(connection: BaseDatabaseWrapper, table: str) -> None:
     """Refuse TRUNCATE of this one PostgreSQL table or partition."""
     with connection.cursor() as cursor:

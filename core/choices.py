@@ -38,3 +38,31 @@ class ActorKind(TextChoices):
     USER = "user"
     API_KEY = "api_key", "API key"
     SYSTEM = "system"
+
+
+class ApprovalStatus(TextChoices):
+    """Where a request that a second person decides is in its life."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    EXECUTING = "executing"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+APPROVAL_TRANSITIONS: dict[str, frozenset[str]] = {
+    ApprovalStatus.WAITING: frozenset(
+        {ApprovalStatus.APPROVED, ApprovalStatus.REFUSED, ApprovalStatus.WITHDRAWN, ApprovalStatus.EXPIRED}
+    ),
+    ApprovalStatus.APPROVED: frozenset({ApprovalStatus.EXECUTING, ApprovalStatus.DONE, ApprovalStatus.FAILED}),
+    ApprovalStatus.EXECUTING: frozenset({ApprovalStatus.APPROVED, ApprovalStatus.DONE, ApprovalStatus.FAILED}),
+    ApprovalStatus.DONE: frozenset(),
+    ApprovalStatus.FAILED: frozenset(),
+    ApprovalStatus.REFUSED: frozenset(),
+    ApprovalStatus.WITHDRAWN: frozenset(),
+    ApprovalStatus.EXPIRED: frozenset(),
+}
+OPEN_APPROVALS = (ApprovalStatus.WAITING, ApprovalStatus.APPROVED, ApprovalStatus.EXECUTING)

@@ -25,6 +25,12 @@ def register() -> None:
     for schedule in (
         Schedule("core.pulse", "core.pulse", "Shows that schedules fire and a worker is at work.", every=PULSE_EVERY),
         Schedule("core.sweep_jobs", "core.sweep_jobs", "Takes jobs back from dead workers.", every=PULSE_EVERY),
+        Schedule(
+            "core.expire_approvals",
+            "core.expire_approvals",
+            "Expires requests nobody decided; carries out approved ones whose message was lost.",
+            every=PULSE_EVERY,
+        ),
         Schedule("core.tidy_queue", "core.tidy_queue", "Tidies the embedded queue's files.", every=timedelta(hours=1)),
         Schedule(
             "core.forget_old_keys",

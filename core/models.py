@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import models
 
-from core.choices import ActorKind, JobStatus, Severity
+from core.choices import OPEN_APPROVALS, ActorKind, ApprovalStatus, JobStatus, Severity
 from core.ids import uuid7
+from core.leases import Leased
 
 
 class AppendOnlyError(RuntimeError):
@@ -50,6 +51,8 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_reason = models.CharField(max_length=200, blank=True, editable=False)
+    suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    suspended_reason = models.CharField(max_length=200, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     successor = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+", editable=False)
 
@@ -229,3 +232,60 @@ class ScheduleRecord(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Approval(Leased):
+    """A request that somebody else has to approve before it happens: what exactly, who asked, who decided, and what
+    came of it.
+
+    Kind, arguments, description, requester and `digest` never change; triggers in the database refuse it. The same
+    act cannot be asked for twice at once.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=100)
+    title = models.CharField(max_length=200)
+    arguments = models.JSONField(default=dict)
+    description = models.JSONField(default=list)
+    digest = models.CharField(max_length=64)
+    subject_type = models.CharField(max_length=100, blank=True)
+    subject_id = models.CharField(max_length=200, blank=True)
+    link = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=500)
+    status = models.CharField(max_length=10, choices=ApprovalStatus, default=ApprovalStatus.WAITING)
+    requester_kind = models.CharField(max_length=10, choices=ActorKind)
+    requester_id = models.CharField(max_length=64)
+    requester_label = models.CharField(max_length=200)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    requested_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    remind_at = models.DateTimeField()
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    decided_by_label = models.CharField(max_length=200, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.CharField(max_length=500, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+    result = models.CharField(max_length=500, blank=True)
+    error = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "digest"], condition=models.Q(status__in=OPEN_APPROVALS), name="approval_open_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(decided_by=None)
+                | models.Q(requested_by=None)
+                | ~models.Q(decided_by=models.F("requested_by")),
+                name="approval_has_four_eyes",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["status", "-id"], name="approval_by_status"),
+            models.Index(fields=["requested_by", "-id"], name="approval_by_requester"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

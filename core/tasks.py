@@ -9,7 +9,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from core import idempotency, jobs, pulses, queue_files
+from core import approvals, idempotency, jobs, pulses, queue_files
+from core.approvals.execution import TASK as CARRY_OUT
 
 
 @shared_task(name=jobs.TASK, ignore_result=True, acks_late=True)
@@ -22,6 +23,18 @@ def run_job(*, job_id: str) -> None:
 def sweep_jobs() -> None:
     """Send lost messages again and take jobs back from silent workers."""
     jobs.sweep(now=timezone.now())
+
+
+@shared_task(name=CARRY_OUT, ignore_result=True, acks_late=True)
+def carry_out_approval(*, approval_id: str) -> None:
+    """Do what was approved; safe to be delivered twice, and to find the request gone or not approved."""
+    approvals.carry_out(uuid.UUID(approval_id), clock=timezone.now)
+
+
+@shared_task(name="core.expire_approvals", ignore_result=True, expires=60)
+def expire_approvals() -> None:
+    """Expire requests nobody decided, say which wait too long, and send approved ones to a worker again."""
+    approvals.sweep(now=timezone.now())
 
 
 @shared_task(name="core.pulse", ignore_result=True, expires=60)

@@ -1,5 +1,5 @@
 """Admin pages of the platform itself."""
 
-from core.admin import conditions, jobs, keys, people, schedules, trail
+from core.admin import approvals, conditions, jobs, keys, people, schedules, trail
 
-__all__ = ["conditions", "jobs", "keys", "people", "schedules", "trail"]
+__all__ = ["approvals", "conditions", "jobs", "keys", "people", "schedules", "trail"]

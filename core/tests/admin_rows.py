@@ -25,8 +25,8 @@ from django_celery_beat.models import (
 from django_celery_results.models import TaskResult
 
 from core.apikeys import create_key
-from core.choices import JobStatus, Severity
-from core.models import AuditEntry, ConditionRecord, Job
+from core.choices import ApprovalStatus, JobStatus, Severity
+from core.models import Approval, AuditEntry, ConditionRecord, Job
 from core.ports.scopes import scopes
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
@@ -52,6 +52,17 @@ def _keys(count: int) -> None:
     first = next(iter(scopes)).name
     for _ in range(count):
         create_key(_fresh("key"), scopes=[first], now=NOW, owner=_user())
+
+
+def _approvals(count: int) -> None:
+    for number in range(count):
+        asked_by = _user()
+        Approval.objects.create(
+            kind="test.paint", title=_fresh("paint"), arguments={"number": number}, digest=_fresh("digest"),
+            description=["Paint it"], reason="it is grey", status=ApprovalStatus.values[number % 8],
+            requester_kind="user", requester_id=str(asked_by.pk), requester_label=asked_by.get_username(),
+            requested_by=asked_by, requested_at=NOW, expires_at=NOW, remind_at=NOW,
+        )  # fmt: skip
 
 
 def _jobs(count: int) -> None:
@@ -108,6 +119,7 @@ ROWS: dict[str, Rows] = {
     "auth.user": _users,
     "auth.group": _each(lambda _: Group.objects.create(name=_fresh("group"))),
     "core.apikey": _keys,
+    "core.approval": _approvals,
     "core.auditentry": _audit_entries,
     "core.conditionrecord": _conditions,
     "core.job": _jobs,
