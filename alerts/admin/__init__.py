@@ -1,5 +1,5 @@
 """The admin pages of the alerts app."""
 
-from alerts.admin import rules
+from alerts.admin import incidents, rules, schedules
 
-__all__ = ["rules"]
+__all__ = ["incidents", "rules", "schedules"]
