@@ -6,7 +6,6 @@ another occurrence, which knows how often they went right and wrong lately.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ from alerts.reports import Report
 _RANK = {severity: rank for rank, severity in enumerate(SEVERITY_ORDER)}
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What is stored of an open alert, as far as its life depends on it."""
 
     state: str

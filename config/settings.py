@@ -270,6 +270,14 @@ MAX_BATCH_ITEMS: int = env.integer("MAX_BATCH_ITEMS", default=5000, minimum=1, m
 # An event that occurred earlier is refused.
 COSTS_MAX_AGE_DAYS: int = env.integer("COSTS_MAX_AGE_DAYS", default=400, minimum=1, maximum=3660)
 
+# --- What takes a second person, and what is kept of who did what ---------------------------------------------------
+ADMIN_KEYS_NEED_APPROVAL: bool = env.bool("ADMIN_KEYS_NEED_APPROVAL", default=DEPLOYED)
+# A hard budget that is raised by more than so many percent of its amount; 0: none needs it.
+BUDGET_RAISE_APPROVAL_PERCENT: int = env.integer(
+    "BUDGET_RAISE_APPROVAL_PERCENT", default=0, minimum=0, maximum=1_000_000
+)
+SECURITY_EVENT_DAYS: int = env.integer("SECURITY_EVENT_DAYS", default=400, minimum=30, maximum=3660)
+
 # --- Files and mail ------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = folder("static")
@@ -315,6 +323,13 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [],
 }
+
+# --- Alerts --------------------------------------------------------------------------------------------------------
+# An alert that changed so often within so many minutes is told of once, until it has been quiet for as long.
+ALERTS_FLAP_CHANGES: int = env.integer("ALERTS_FLAP_CHANGES", default=5, minimum=3, maximum=1000)
+ALERTS_FLAP_MINUTES: int = env.integer("ALERTS_FLAP_MINUTES", default=30, minimum=1, maximum=1440)
+# How long alerts that are over are kept with their history; one that never fired is kept for a week at most.
+ALERTS_RETENTION_DAYS: int = env.integer("ALERTS_RETENTION_DAYS", default=400, minimum=1, maximum=36500)
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

@@ -83,7 +83,7 @@ class TimeInterval(models.Model):
 class Route(models.Model):
     """One branch of the routing tree, with Alertmanager's meaning; blank timings are those of the parent."""
 
-    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
     position = models.PositiveIntegerField(default=0)
     name = models.CharField(max_length=120)
     matchers = models.JSONField(default=list, blank=True)
@@ -159,18 +159,19 @@ class AlertGroup(Leased):
     """The alerts of one route that share the labels it groups by, and when they are told of next.
 
     `flush_seq` rises only when the set of firing or resolved alerts changed, or a repeat is due; it is part of every
-    message's stable id.
+    message's stable id. `changes` rises with every change of its alerts, so that a flush that was under way meanwhile
+    looks again. A group keeps its key when the route comes to group by other labels, until its alerts are over.
     """
 
-    route = models.ForeignKey(Route, models.CASCADE, related_name="groups")
+    route = models.ForeignKey(Route, models.PROTECT, related_name="groups")
     key = models.CharField(max_length=64)
     labels = models.JSONField(default=dict)
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.INFO)
     alerts = models.ManyToManyField(Alert, through="AlertGroupMember", related_name="groups")
     next_flush_at = models.DateTimeField(null=True)
+    flushed_at = models.DateTimeField(null=True)
     flush_seq = models.PositiveIntegerField(default=0)
-    last_firing = models.JSONField(default=list)
-    last_resolved = models.JSONField(default=list)
+    changes = models.PositiveBigIntegerField(default=0)
     last_notified_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
@@ -188,13 +189,38 @@ class AlertGroup(Leased):
 
 
 class AlertGroupMember(models.Model):
-    """One alert in one group."""
+    """One alert in one group, until it is told to be over; one that belongs elsewhere now has left it."""
 
     group = models.ForeignKey(AlertGroup, models.CASCADE, related_name="members", db_index=False)
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="memberships")
+    left_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["group", "alert"], name="alert_group_member_once")]
 
     def __str__(self) -> str:
         return f"{self.alert_id} in {self.group_id}"
+
+
+class GroupNotice(models.Model):
+    """What one channel was last told of one group, or, without a channel, the incident of the group.
+
+    `firing` maps the fingerprints it was told to fire to their severity then, with "ack:" before it when they were
+    acknowledged. Only what is in it is ever told to be over.
+    """
+
+    group = models.ForeignKey(AlertGroup, models.CASCADE, related_name="notices", db_index=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, null=True, related_name="group_notices")
+    firing = models.JSONField(default=dict)
+    notified_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["group", "channel"], name="group_notice_once_per_channel"),
+            models.UniqueConstraint(
+                fields=["group"], condition=models.Q(channel=None), name="group_notice_once_for_incident"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{len(self.firing)} of group {self.group_id}"
