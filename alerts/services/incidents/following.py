@@ -79,7 +79,7 @@ def _tell_resolutions(links: QuerySet[IncidentAlert], now: datetime) -> int:
     for link in waiting.select_related("alert", "incident").order_by("pk")[:AT_ONCE]:
         with transaction.atomic():
             if IncidentAlert.objects.filter(pk=link.pk, resolution_told=False).update(resolution_told=True):
-                at = {"resolved_at": link.alert.resolved_at.isoformat()}
+                at = {"resolved_at": str(link.alert.resolved_at)}
                 record_event(
                     link.incident, "alert_resolved", now=now, text=link.alert.name, data={**_about(link.alert), **at}
                 )
