@@ -380,3 +380,23 @@ def _queries(items: list[CostItem], now: datetime) -> int:
     with CaptureQueriesContext(connection) as captured:
         record_costs(items, sender=SENDER, now=now)
     return len(captured)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record_costs__keys_taken_in_a_transaction_of_its_own__begins_again_and_loses_nothing(now: datetime) -> None:
+    # given two recorded costs, by a sender who never repeated a key before
+    sender = Sender(source=f"key:{uuid4().hex}")
+    first = record_costs([item(idempotency_key="a"), item(idempotency_key="b")], sender=sender, now=now)
+
+    # when a batch names one of them again, beside a new one, with nothing around its transaction
+    again = record_costs([item(idempotency_key="c"), item(idempotency_key="b")], sender=sender, now=now)
+
+    # then the new one is recorded, and the other answers with what is there
+    assert [verdict.status for verdict in again] == ["recorded", "duplicate"]
+    assert again[1].record_id == first[1].record_id
+    assert {event.id for event in CostEvent.objects.all()} == {
+        first[0].record_id,
+        first[1].record_id,
+        again[0].record_id,
+    }
+    assert EventKey.objects.count() == 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from uuid import UUID
 
@@ -38,10 +39,15 @@ ON CONFLICT (digest) DO NOTHING RETURNING digest
 """
 
 
-def write(drafts: Sequence[Draft], *, source: str, now: datetime) -> Mapping[str, Stored]:
+class KeyTakenError(Exception):
+    """A key was taken and the transaction is lost; whoever owns it tries again, and the careful way is taken."""
+
+
+def write(drafts: Sequence[Draft], *, source: str, now: datetime, careful: bool = False) -> Mapping[str, Stored]:
     """Write the drafts whose keys are free and return what the taken keys stand for; in the caller's transaction.
 
-    The digests of the drafts are different from one another.
+    The digests of the drafts are different from one another. Raises KeyTakenError, unless told to be careful, where the
+    transaction holds nothing but this batch: to begin again is cheaper than a savepoint in every transaction.
     """
     ids = uuid7s(len(drafts))
     for draft, key, text in zip(drafts, ids, texts(ids), strict=True):
@@ -51,9 +57,16 @@ def write(drafts: Sequence[Draft], *, source: str, now: datetime) -> Mapping[str
     if not keyed:
         _copy(_EVENTS, _event_lines(drafts, source, now))
         return {}
-    if len(keyed) > 1 and _careful_until.get(source, 0.0) < time.monotonic():
-        lines = _lines_with_keys(drafts, keyed, source, now)
-        if lines is not None:
+    if len(keyed) > 1 and not careful and _careful_until.get(source, 0.0) < time.monotonic():
+        nested = bool(connection.savepoint_ids)
+        try:
+            with transaction.atomic() if nested else nullcontext():
+                lines = _lines_with_keys(drafts, keyed, source, now)
+        except IntegrityError as error:
+            _take_care(source)
+            if not nested:
+                raise KeyTakenError from error
+        else:
             _copy(_EVENTS, lines)
             return {}
     taken = _claimed(keyed)
@@ -72,25 +85,19 @@ def _digest(draft: Draft) -> str:
     return draft.digest
 
 
-def _lines_with_keys(drafts: Sequence[Draft], keyed: Sequence[Draft], source: str, now: datetime) -> str | None:
-    """Copy all keys and return the COPY text of the events; None when a key was taken and nothing was copied."""
+def _take_care(source: str) -> None:
+    if len(_careful_until) >= MOST_CAREFUL:
+        _careful_until.clear()
+    _careful_until[source] = time.monotonic() + CAREFUL_SECONDS
+
+
+def _lines_with_keys(drafts: Sequence[Draft], keyed: Sequence[Draft], source: str, now: datetime) -> str:
+    """Copy all keys and return the COPY text of the events; raises IntegrityError when a key was taken."""
     keys = "".join([f"{d.digest}\t{d.content}\t{d.id_text}\t{d.at_text}\n" for d in keyed])
-    try:
-        with (
-            transaction.atomic(),
-            connection.cursor() as cursor,
-            connection.wrap_database_errors,
-            cursor.copy(_KEYS) as copy,
-        ):
-            copy.write(keys)
-            # While the database is busy with the keys.
-            lines = _event_lines(drafts, source, now)
-    except IntegrityError:
-        if len(_careful_until) >= MOST_CAREFUL:
-            _careful_until.clear()
-        _careful_until[source] = time.monotonic() + CAREFUL_SECONDS
-        return None
-    return lines
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_KEYS) as copy:
+        copy.write(keys)
+        # While the database is busy with the keys.
+        return _event_lines(drafts, source, now)
 
 
 def _claimed(keyed: Sequence[Draft]) -> Mapping[str, Stored]:

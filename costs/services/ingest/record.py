@@ -153,19 +153,29 @@ def _write(batch: _Batch, *, now: datetime, keep: bool) -> None:
             partitions.prepare_months({draft.at_text[:7] for draft in drafts})
     elif not batch.rejects:
         return
+    try:
+        _commit(batch, now=now, keep=keep)
+    except postgresql.KeyTakenError:
+        # Nothing has come of it, and the second time each key is asked for.
+        _commit(batch, now=now, keep=keep, careful=True)
+
+
+def _commit(batch: _Batch, *, now: datetime, keep: bool, careful: bool = False) -> None:
     with transaction.atomic():
-        if drafts:
-            _write_drafts(batch, now)
+        if batch.drafts:
+            _write_drafts(batch, now, careful)
         if not keep and batch.refused:
             raise _RefusedError
         if batch.rejects:
             keep_rejects(batch.rejects, source=batch.sender.source, now=now)
 
 
-def _write_drafts(batch: _Batch, now: datetime) -> None:
+def _write_drafts(batch: _Batch, now: datetime, careful: bool) -> None:
     source = batch.sender.source
-    write = postgresql.write if connection.vendor == "postgresql" else sqlite.write
-    known = write(batch.drafts, source=source, now=now)
+    if connection.vendor == "postgresql":
+        known = postgresql.write(batch.drafts, source=source, now=now, careful=careful)
+    else:
+        known = sqlite.write(batch.drafts, source=source, now=now)
     written = [draft for draft in batch.drafts if draft.digest not in known] if known else batch.drafts
     batch.settle(written, known)
     note_unpriced(written, now=now)
