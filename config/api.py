@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from core.api import root
+from core.api import approvals, root
 
 v1: list[URLPattern | URLResolver] = [
     path("v1", root.RootView.as_view(), name="api-root"),
     path("v1/whoami", root.WhoamiView.as_view(), name="api-whoami"),
     path("v1/openapi.json", root.OpenApiView.as_view(), name="api-schema"),
+    path("v1/approvals", approvals.ApprovalList.as_view(), name="approvals"),
+    path("v1/approvals/<uuid:approval_id>", approvals.ApprovalDetail.as_view(), name="approval"),
+    path("v1/approvals/<uuid:approval_id>/approve", approvals.ApprovalApprove.as_view(), name="approval-approve"),
+    path("v1/approvals/<uuid:approval_id>/refuse", approvals.ApprovalRefuse.as_view(), name="approval-refuse"),
+    path("v1/approvals/<uuid:approval_id>/withdraw", approvals.ApprovalWithdraw.as_view(), name="approval-withdraw"),
     path("v1/financial/", include("costs.api.urls")),
     path("v1/alerts/", include("alerts.api.urls")),
 ]

@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class KeyRefused(Exception):
-    """The key opens nothing: `code` is unknown, expired or revoked; the text may be shown to the caller."""
+    """The key opens nothing: `code` is unknown, expired, suspended or revoked; the text may be shown to the caller."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -89,6 +89,7 @@ class NewKey:
 class _Known:
     identity: ApiKeyIdentity
     revoked_at: datetime | None
+    suspended: bool
     fresh_until: float
     touched_at: datetime | None
 
@@ -138,12 +139,13 @@ def create_key(
     entity: tuple[str, str] | None = None,
     owner: AbstractBaseUser | None = None,
     expires_at: datetime | None = None,
+    later: Collection[str] = (),
 ) -> NewKey:
-    """Make a key and return it with its secret, which cannot be read again.
+    """Make a key and return it with its secret, which cannot be read again. `later` are scopes it may get afterwards.
 
     Raises Invalid for an empty name, no or unknown scopes, half an entity, or an expiry that is not in the future.
     """
-    _refuse_invalid(name, scopes, entity, expires_at, now)
+    _refuse_invalid(name, {*scopes, *later}, entity, expires_at, now)
     entity_type, entity_id = entity or ("", "")
     made = _insert(
         ApiKey(
@@ -156,7 +158,7 @@ def create_key(
             expires_at=expires_at,
         )
     )
-    audit.record("api_key.created", made.key, now=now, after=_facts(made.key))
+    audit.record("api_key.created", made.key, now=now, after=facts_of(made.key))
     return made
 
 
@@ -184,15 +186,15 @@ def rotate_key(
         )
     )
     last_day = now + overlap
-    old = ApiKey.objects.filter(_alive(now), pk=key.pk, successor=None)
+    old = ApiKey.objects.filter(alive(now), pk=key.pk, successor=None)
     if not old.update(successor=successor.key):
         raise Conflict("only a key that works and was not rotated before can be rotated", code="key_not_rotatable")
     ApiKey.objects.filter(pk=key.pk).filter(Q(expires_at=None) | Q(expires_at__gt=last_day)).update(expires_at=last_day)
-    _forget_now_and_on_commit()
-    before = _facts(key)
+    forget_on_commit()
+    before = facts_of(key)
     key.refresh_from_db()
     audit.record(
-        "api_key.rotated", key, now=now, before=before, after={**_facts(key), "successor": successor.key.prefix}
+        "api_key.rotated", key, now=now, before=before, after={**facts_of(key), "successor": successor.key.prefix}
     )
     return successor
 
@@ -207,10 +209,10 @@ def revoke_key(key: ApiKey, *, now: datetime, reason: str) -> bool:
     )
     if not changed:
         return False
-    _forget_now_and_on_commit()
-    before = _facts(key)
+    forget_on_commit()
+    before = facts_of(key)
     key.refresh_from_db()
-    audit.record("api_key.revoked", key, now=now, before=before, after=_facts(key), reason=reason.strip()[:200])
+    audit.record("api_key.revoked", key, now=now, before=before, after=facts_of(key), reason=reason.strip()[:200])
     return True
 
 
@@ -221,10 +223,10 @@ def extend_key(key: ApiKey, *, now: datetime, expires_at: datetime | None) -> No
         raise Invalid("the expiry must be in the future", errors=[FieldError("/expires_at", "past", "is in the past")])
     if not ApiKey.objects.filter(pk=key.pk, revoked_at=None, successor=None).update(expires_at=expires_at):
         raise Conflict("a revoked or rotated key cannot be extended", code="key_not_extendable")
-    _forget_now_and_on_commit()
-    before = _facts(key)
+    forget_on_commit()
+    before = facts_of(key)
     key.refresh_from_db()
-    audit.record("api_key.extended", key, now=now, before=before, after=_facts(key))
+    audit.record("api_key.extended", key, now=now, before=before, after=facts_of(key))
 
 
 def authenticate(secret: str, now: datetime) -> ApiKeyIdentity:
@@ -238,6 +240,8 @@ def authenticate(secret: str, now: datetime) -> ApiKeyIdentity:
     identity = known.identity
     if known.revoked_at is not None:
         raise KeyRefused("revoked", f"API key {identity.prefix} was revoked")
+    if known.suspended:
+        raise KeyRefused("suspended", f"API key {identity.prefix} is suspended; ask who runs this platform")
     if identity.expires_at is not None and identity.expires_at <= now:
         raise KeyRefused("expired", f"API key {identity.prefix} expired at {identity.expires_at.isoformat()}")
     if known.touched_at is None or now - known.touched_at >= TOUCH_EVERY:
@@ -251,7 +255,8 @@ def _look_up(digest: str) -> _Known | None:
     key = ApiKey.objects.filter(digest=digest).first()
     if key is None:
         return None
-    known = _Known(_identity(key), key.revoked_at, time.monotonic() + CACHE_SECONDS, key.last_used_at)
+    suspended = key.suspended_at is not None
+    known = _Known(_identity(key), key.revoked_at, suspended, time.monotonic() + CACHE_SECONDS, key.last_used_at)
     _cache.put(digest, known, generation)
     return known
 
@@ -313,16 +318,19 @@ def _insert(key: ApiKey) -> NewKey:
     raise RuntimeError("no free key prefix was found in five draws")
 
 
-def _alive(now: datetime) -> Q:
-    return Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
+def alive(now: datetime) -> Q:
+    """Return the condition of keys that are not revoked, suspended or expired."""
+    return Q(revoked_at=None, suspended_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
 
 
-def _forget_now_and_on_commit() -> None:
+def forget_on_commit() -> None:
+    """Make this process look every key up again, now and once the caller's transaction is committed."""
     forget_cached_keys()
     transaction.on_commit(forget_cached_keys)
 
 
-def _facts(key: ApiKey) -> dict[str, object]:
+def facts_of(key: ApiKey) -> dict[str, object]:
+    """Return what the audit log keeps of a key."""
     return {
         "name": key.name,
         "prefix": key.prefix,
@@ -330,6 +338,7 @@ def _facts(key: ApiKey) -> dict[str, object]:
         "entity": f"{key.entity_type}:{key.entity_id}" if key.entity_type else "",
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "suspended_at": key.suspended_at,
     }
 
 

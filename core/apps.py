@@ -15,13 +15,16 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and what every connection and every forked process needs."""
-        from core import checks, exportjobs, forks, liveness, panels  # noqa: F401  # the checks register themselves
+        from core import checks, exportjobs, forks, keyguard, liveness, panels  # noqa: F401  # the checks register themselves
+        from core.approvals.ports import register as register_approvals
         from core.health import register_core_checks
 
         forks.install()
         register_core_checks()
         liveness.register()
         exportjobs.register()
+        keyguard.register()
+        register_approvals()
         panels.register()
         connection_created.connect(teach_sqlite, dispatch_uid="core.teach_sqlite")
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from core import apikeys
+from core import apikeys, keyguard
 from core.adminkit import (
     CheckboxSelectMultiple,
     Dialog,
@@ -32,7 +32,13 @@ from core.errors import Refusal
 from core.models import ApiKey
 from core.ports.scopes import scopes as known_scopes
 
-STATE_COLOURS = {"active": "success", "expires soon": "warning", "expired": "danger", "revoked": "danger"}
+STATE_COLOURS = {
+    "active": "success",
+    "expires soon": "warning",
+    "suspended": "warning",
+    "expired": "danger",
+    "revoked": "danger",
+}
 SOON = timedelta(days=14)
 OVERLAPS = (("0", "None: the old key stops now"), ("24", "One day"), ("168", "One week"))
 
@@ -48,6 +54,13 @@ class NewKeyForm(forms.Form):
     entity_id = forms.CharField(max_length=200, required=False, widget=TextInput())
     expires_at = forms.SplitDateTimeField(
         required=False, widget=SplitDateTime(), help_text="Empty: until it is revoked."
+    )
+
+    reason = forms.CharField(
+        max_length=500,
+        required=False,
+        widget=TextInput(),
+        help_text="What the admin scopes are for, where somebody else decides about them.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,6 +85,8 @@ class RotateForm(DialogForm):
 ROTATE = Dialog(
     "Rotate this key", "The same client gets a new key; the old one goes on for a while.", RotateForm, "Rotate"
 )
+SUSPEND = Dialog("Suspend this key", "It and its rotations stop working until resumed.", ReasonForm, "Suspend")
+RESUME = Dialog("Resume this key", "It works again at once.", ReasonForm, "Resume")
 REVOKE = Dialog("Revoke this key", "It stops working at once and for ever.", ReasonForm, "Revoke")
 
 
@@ -94,10 +109,10 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
     search_fields = ("name", "prefix", "entity_id")
     ordering = ("-created_at", "-id")
     actions = ("revoke_selected",)
-    actions_detail = ("rotate", "revoke")
+    actions_detail = ("rotate", "suspend", "resume", "revoke")
     fields = (
         "name", "prefix", "state", "scope_text", "bound_to", "owner", "created_at", "expires_at", "last_used_at",
-        "revoked_at", "revoked_reason", "successor",
+        "suspended_at", "suspended_reason", "revoked_at", "revoked_reason", "successor",
     )  # fmt: skip
     readonly_fields = ("state", "scope_text", "bound_to")
     menu_section = "People and access"
@@ -141,14 +156,19 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
     def _make(self, request: HttpRequest, form: NewKeyForm) -> apikeys.NewKey | None:
         values = form.cleaned_data
         try:
-            return apikeys.create_key(
+            key = keyguard.make_key(
                 values["name"],
                 scopes=values["scopes"],
                 now=timezone.now(),
                 entity=(values["entity_type"], values["entity_id"]) if values["entity_type"] else None,
                 owner=request.user,  # type: ignore[arg-type]  # nobody anonymous gets here
+                reason=values["reason"],
                 expires_at=values["expires_at"],
             )
+            if key.approval is not None:
+                later = ", ".join(key.approval.arguments["scopes"])
+                self.message_user(request, f"{later}: waits for somebody else's approval.", messages.WARNING)
+            return key.made
         except Refusal as refusal:
             add_refusal(form, refusal)
             return None
@@ -176,6 +196,29 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
         overlap = timedelta(hours=int(form.cleaned_data["overlap"]))
         return self._shown_once(request, apikeys.rotate_key(key, now=timezone.now(), overlap=overlap))
 
+    def has_suspend_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Say whether this is a key that can be stopped for a while."""
+        free = obj is None or (obj.suspended_at is None and obj.revoked_at is None)
+        return free and self.has_steer_permission(request)
+
+    def has_resume_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Say whether this key is suspended."""
+        return (obj is None or obj.suspended_at is not None) and self.has_steer_permission(request)
+
+    @action(description="Suspend", permissions=["suspend"], dialog=SUSPEND, icon="pause")
+    def suspend(self, request: HttpRequest, form: Any, object_id: str) -> None:
+        """Stop the client's keys for a while."""
+        key = ApiKey.objects.get(pk=object_id)
+        count = keyguard.suspend_key(key, now=timezone.now(), reason=form.cleaned_data["reason"])
+        self.message_user(request, f"{count} key(s) of {key.name} are suspended.")
+
+    @action(description="Resume", permissions=["resume"], dialog=RESUME, icon="play_arrow")
+    def resume(self, request: HttpRequest, form: Any, object_id: str) -> None:
+        """Let the client's keys work again."""
+        key = ApiKey.objects.get(pk=object_id)
+        count = keyguard.resume_key(key, now=timezone.now(), reason=form.cleaned_data["reason"])
+        self.message_user(request, f"{count} key(s) of {key.name} work again.")
+
     @action(description="Revoke", permissions=["steer"], dialog=REVOKE, icon="block", variant="danger")
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> None:
         """Close the key for good."""
@@ -197,6 +240,8 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
         now = timezone.now()
         if obj.revoked_at is not None:
             return "revoked"
+        if obj.suspended_at is not None:
+            return "suspended"
         if obj.expires_at is None or obj.expires_at > now + SOON:
             return "active"
         return "expires soon" if obj.expires_at > now else "expired"

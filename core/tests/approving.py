@@ -40,7 +40,7 @@ class Acts:
         """Return a kind that paints."""
         return ApprovalKind(
             name, "Paint something", ASK, DECIDE, describe, self.execute,
-            **{"expires_after": timedelta(hours=8), "remind_after": timedelta(hours=2)},
+            expires_after=timedelta(hours=8), remind_after=timedelta(hours=2),
             **{"closed": self.close, **changes},
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -334,3 +335,35 @@ def test_transitions__of_the_services__are_those_of_the_mapping() -> None:
 
     assert set(APPROVAL_TRANSITIONS) == set(ApprovalStatus)
     assert ended == {"done", "failed", "refused", "withdrawn", "expired"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approve__by_two_people_at_once__one_decides_and_it_happens_once(acts: Acts, now: datetime) -> None:
+    approval = asked(maria(), now)
+    deciders = [otto("otto"), otto("olga"), otto("oskar")]
+    begin = threading.Barrier(len(deciders))
+    outcomes: list[str] = []
+
+    def decide(user: Any) -> None:
+        begin.wait(10)
+        try:
+            with as_user(user):
+                approvals.approve(approval.pk, by=user, now=now)
+            outcomes.append("approved")
+        except Conflict as refused:
+            outcomes.append(refused.code)
+        try:
+            approvals.carry_out(approval.pk, clock=lambda: now)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=decide, args=(user,)) for user in deciders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(outcomes) == ["approval_decided", "approval_decided", "approved"]
+    approval.refresh_from_db()
+    assert (approval.status, len(acts.done), Pulse.objects.count()) == ("done", 1, 1)
+    assert AuditEntry.objects.filter(action="approval.done").count() == 1

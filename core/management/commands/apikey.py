@@ -102,6 +102,8 @@ def _key(prefix: str) -> ApiKey:
 def _state(key: ApiKey, now: datetime) -> str:
     if key.revoked_at:
         return "revoked"
+    if key.suspended_at:
+        return "suspended"
     if key.expires_at and key.expires_at <= now:
         return "expired"
     return "rotated" if key.successor_id else "active"
