@@ -13,6 +13,7 @@ class CostsConfig(AppConfig):
     def ready(self) -> None:
         """Fill the ports."""
         from costs.admin_ports import register_pages
+        from costs.approval_ports import register_approvals
         from costs.budget_ports import register_budgets
         from costs.ledger_ports import register_ledger
         from costs.price_ports import register_prices
@@ -23,3 +24,4 @@ class CostsConfig(AppConfig):
         register_budgets()
         register_pages()
         register_prices()
+        register_approvals()

@@ -22,6 +22,7 @@ from core.adminkit import (
     action,
     display,
 )
+from core.models import Approval
 from core.templatetags.components import progress_bar
 from costs.admin.budget_forms import BudgetForm, ModeForm, NewBudgetForm, RaiseForm
 from costs.admin.budget_page import budget_page
@@ -30,6 +31,7 @@ from costs.admin.refusals import SCRIPTS, STYLES, ServiceModelAdmin
 from costs.admin.sections import BUDGETS
 from costs.admin.threshold_forms import ThresholdsForm
 from costs.amounts import amount
+from costs.approval_ports import raise_or_ask
 from costs.models import Budget
 from costs.services import budgets as services
 from costs.services.budgets import BudgetChange, BudgetStatus
@@ -195,9 +197,12 @@ class BudgetAdmin(ServiceModelAdmin[Budget]):
     def raise_limit(self, request: HttpRequest, form: RaiseForm, object_id: str) -> None:
         """Set a new amount, for good or for a while."""
         given = form.cleaned_data
-        revision = services.raise_budget(
+        revision = raise_or_ask(
             self._key(object_id), given["amount"], reason=given["reason"], now=timezone.now(), expires_at=given["until"]
         )
+        if isinstance(revision, Approval):
+            self.message_user(request, "So large a raise waits for somebody else's approval.", messages.WARNING)
+            return
         end = f" until {timezone.localtime(given['until']):%Y-%m-%d %H:%M}" if given["until"] else ""
         self.message_user(request, f"The amount is {amount(revision.amount)} now{end}.", messages.SUCCESS)
 

@@ -23,8 +23,10 @@ from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
 from core.api.views import ApiView
-from core.errors import FieldError, Forbidden, Invalid, Missing
+from core.errors import Conflict, FieldError, Forbidden, Invalid, Missing
+from core.models import Approval
 from core.money import to_text
+from costs.approval_ports import needs_approval, raise_or_ask
 from costs.forecast import Forecast
 from costs.models import Budget
 from costs.services import budgets
@@ -172,6 +174,15 @@ class BudgetRaised(msgspec.Struct, kw_only=True):
     expires_at: datetime | None
 
 
+class RaiseAsked(msgspec.Struct, kw_only=True):
+    """The raise waits for a second person: look at /api/v1/approvals for its decision."""
+
+    budget_id: UUID
+    status: Literal["waiting_for_approval"] = "waiting_for_approval"
+    approval_id: UUID
+    expires_at: datetime
+
+
 class BudgetList(ApiView):
     """All budgets: make one, list them."""
 
@@ -243,12 +254,15 @@ class BudgetRaise(ApiView):
         "raise_budget",
         "Raise a budget",
         body=Annotated[RaiseRequest, Meta(examples=[{"amount": "150.00", "reason": "launch week"}])],
-        answers={201: BudgetRaised},
+        answers={201: BudgetRaised, 202: RaiseAsked},
         idempotent=True,
         tag="budgets",
     )
     def post(self, request: Request, budget_id: UUID) -> HttpResponse:
-        """Set the amount from now on, higher or lower; with `expires_at` for a while, and only higher."""
+        """Set the amount from now on, higher or lower; with `expires_at` for a while, and only higher.
+
+        A raise of a hard budget beyond BUDGET_RAISE_APPROVAL_PERCENT is asked for (202) and takes a second person.
+        """
         _found(budget_id, caller(request))
         wanted = decode(request, RaiseRequest)
         return idempotent(request, lambda now: _raised(budget_id, wanted, now))
@@ -266,9 +280,9 @@ def _created(request: Request, terms: BudgetTerms, now: datetime) -> HttpRespons
 
 
 def _raised(budget_id: UUID, wanted: RaiseRequest, now: datetime) -> HttpResponse:
-    revision = budgets.raise_budget(
-        budget_id, wanted.amount, reason=wanted.reason, now=now, expires_at=wanted.expires_at
-    )
+    revision = raise_or_ask(budget_id, wanted.amount, reason=wanted.reason, now=now, expires_at=wanted.expires_at)
+    if isinstance(revision, Approval):
+        return answer(RaiseAsked(budget_id=budget_id, approval_id=revision.pk, expires_at=revision.expires_at), 202)
     raised = BudgetRaised(
         budget_id=budget_id,
         budget_amount=to_text(revision.amount),
@@ -289,6 +303,8 @@ def _change(budget_id: UUID, wanted: BudgetPatch, now: datetime) -> None:
     if wanted.active is not UNSET:
         budgets.set_active(budget_id, active=wanted.active, now=now, reason=wanted.reason)
     if wanted.amount is not UNSET:
+        if needs_approval(budget_id, wanted.amount, now=now):
+            raise Conflict("A raise this large takes a second person: ask for it at …/raise.", code="approval_needed")
         budgets.raise_budget(budget_id, wanted.amount, reason=wanted.reason, now=now)
     if wanted.thresholds is not UNSET:
         terms = [ThresholdTerms(row.ratio, row.basis, row.severity) for row in wanted.thresholds]
