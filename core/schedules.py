@@ -46,7 +46,11 @@ class Late:
 
 @transaction.atomic
 def sync(*, now: datetime) -> Synced:
-    """Bring the defaults in; doing it again changes nothing. Schedules no longer offered go, or are switched off."""
+    """Bring the defaults in; doing it again changes nothing. Schedules no longer offered go, or are switched off.
+
+    A schedule that fired while the clock was ahead would not be due before the clock is there again; it begins anew.
+    """
+    PeriodicTask.objects.filter(last_run_at__gt=now + GRACE).update(last_run_at=now)
     tasks = {task.name: task for task in PeriodicTask.objects.select_related("interval", "crontab")}
     records = {record.name: record for record in ScheduleRecord.objects.all()}
     made, changed = [], []
@@ -68,13 +72,16 @@ def sync(*, now: datetime) -> Synced:
 
 
 def late(*, now: datetime) -> list[Late]:
-    """Return the enabled schedules that are overdue by more than two intervals and a grace, oldest first."""
+    """Return the enabled schedules that are overdue by more than two intervals and a grace, oldest first.
+
+    One that fired in the future waits for a clock that was set back, and is named with the present.
+    """
     found = []
     for task in PeriodicTask.objects.filter(enabled=True).select_related("interval", "crontab"):
         allowed = _allowed(task)
         since = task.last_run_at or task.date_changed
-        if allowed is not None and now - since > allowed:
-            found.append(Late(task.name, since))
+        if allowed is not None and (now - since > allowed or since > now + GRACE):
+            found.append(Late(task.name, min(since, now)))
     return sorted(found, key=lambda item: item.since)
 
 

@@ -204,3 +204,32 @@ def test_sync_schedules__command__says_what_it_did(offered: Registry[Schedule]) 
     call_command("sync_schedules", stdout=out)
 
     assert out.getvalue() == f"made things.sweep\n{len(installed)} schedules are in place\n"
+
+
+def test_clock_set_back__schedules_that_fired_ahead_of_it__are_named_and_begin_anew(
+    offered: Registry[Schedule], now: datetime
+) -> None:
+    offer(offered, MINUTELY, NIGHTLY)
+    schedules.sync(now=now)
+    ahead = now + timedelta(days=300)
+    PeriodicTask.objects.filter(name="things.sweep").update(last_run_at=ahead)
+    PeriodicTask.objects.filter(name="things.report").update(last_run_at=now)
+    assert schedules.late(now=now) == [schedules.Late("things.sweep", now)]
+
+    schedules.sync(now=now)
+
+    assert schedules.late(now=now) == []
+    assert PeriodicTask.objects.get(name="things.sweep").last_run_at == now
+
+
+def test_clock_set_forward__schedules__are_late_until_they_have_fired_once(
+    offered: Registry[Schedule], now: datetime
+) -> None:
+    offer(offered, MINUTELY)
+    schedules.sync(now=now)
+    PeriodicTask.objects.update(last_run_at=now)
+    ahead = now + timedelta(days=300)
+
+    assert [item.name for item in schedules.late(now=ahead)] == ["things.sweep"]
+    PeriodicTask.objects.update(last_run_at=ahead)
+    assert schedules.late(now=ahead) == []
