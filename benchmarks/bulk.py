@@ -17,6 +17,7 @@ MODELS = [
     ("anthropic", "claude-sonnet-4-5"),
     ("google", "gemini-2.5-pro"),
 ]
+KINDS = ("llm_api", "tool_usage")
 QUANTITIES = '{"input_tokens": 900, "output_tokens": 120}'
 COLUMNS = (
     "id", "occurred_at", "recorded_at", "entity_id", "cost_type", "event_class", "provider", "model", "service_tier",
@@ -26,14 +27,17 @@ COLUMNS = (
 
 
 def rows(count: int, entities: list[int]) -> Iterator[tuple[object, ...]]:
-    """Yield `count` rows in the order of COLUMNS, spread over DAYS days that end now."""
+    """Yield `count` rows in the order of COLUMNS, spread over DAYS days that end now.
+
+    Models and kinds take turns, so that ten thousand events fill nearly as many rollup rows as a million.
+    """
     chance = random.Random(5)  # noqa: S311  # sample data, no secret
     newest = datetime.now(UTC).replace(microsecond=0)
     step = timedelta(days=DAYS) / count
     for number in range(count):
         at = newest - timedelta(days=DAYS) + step * number
-        provider, model = chance.choice(MODELS)
-        kind = chance.choice(("llm_api", "llm_api", "llm_api", "tool_usage"))
+        provider, model = MODELS[number % len(MODELS)]
+        kind = KINDS[number // len(MODELS) % len(KINDS)]
         identifier = f"{int(at.timestamp() * 1000):012x}7{number & 0xFFF:03x}8{number:015x}"
         # Written as Django writes it, which both databases read as UTC.
         instant = str(at.replace(tzinfo=None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
+_NUMBERS = itertools.count(1)
 POSTGRESQL_URL = os.environ.get("BENCH_DATABASE_URL", "postgres://localhost/postgres")
 
 
@@ -163,8 +165,17 @@ class Scratch:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command on this database and return what it prints."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)  # noqa: S603
+        return self._python(str(ROOT / "manage.py"), *arguments)
+
+    def module(self, *arguments: str) -> str:
+        """Run a module on this database and return the last line that it prints."""
+        return self._python("-m", *arguments).strip().rpartition("\n")[2]
+
+    def _python(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(  # noqa: S603
+            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -195,7 +206,7 @@ def _prepare(base: Scratch) -> None:
 
 @contextlib.contextmanager
 def _postgresql() -> Iterator[tuple[str, int]]:
-    name = f"bench_{os.getpid()}"
+    name = f"bench_{os.getpid()}_{next(_NUMBERS)}"
     with psycopg.connect(POSTGRESQL_URL, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"'.encode())
         row = admin.execute("SELECT pg_backend_pid()").fetchone()
