@@ -156,9 +156,14 @@ class CorrelationKind(TextChoices):
 class AutomationOutcome(TextChoices):
     """What came of one automated action."""
 
+    PENDING = "pending", "about to run"
     WAITING = "waiting", "waiting for approval"
     DRY_RUN = "dry_run"
     DONE = "done"
     REFUSED = "refused"
     FAILED = "failed"
     LIMITED = "limited", "over its limit"
+
+
+# The rules that the clock evaluates; conditions are read when an app reports one.
+EVALUATED_KINDS = tuple(kind for kind in RuleKind if kind != RuleKind.CONDITION)

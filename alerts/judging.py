@@ -29,6 +29,11 @@ class Terms:
         """The labels that a verdict about missing data has."""
         return fact(getattr(self.parameters, "labels", {}))
 
+    def stored(self) -> dict[str, Any]:
+        """Return the parameters as a rule keeps them: complete, numbers as text."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.parameters)
+        return plain
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

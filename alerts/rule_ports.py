@@ -1,11 +1,18 @@
-"""What rules and their passes offer to the platform: schedules, so far."""
+"""What rules and their passes offer: schedules, metrics, gauges, a health check, jobs; and what they keep in place."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+from django.utils import timezone
 
+from core.ports.gauges import gauges
+from core.ports.health import HealthCheck, HealthResult, health_checks
+from core.ports.metrics import metrics
 from core.ports.schedules import Schedule, schedules
 
 NIGHTLY = "20 4 * * *"
@@ -13,16 +20,47 @@ NIGHTLY = "20 4 * * *"
 
 def register_rules(app: AppConfig) -> None:
     """Fill the ports; called once, from the app's ready()."""
+    from alerts.metrics import GAUGES, METRICS
+
+    for schedule in _schedules():
+        schedules.register(schedule)
+    for metric in METRICS:
+        metrics.register(metric)
+    for gauge in GAUGES:
+        gauges.register(gauge)
+    health_checks.register(HealthCheck("alert_sweeps", "Every pass of the alerts is on time.", check_sweeps))
+    post_migrate.connect(keep_in_place, sender=app, dispatch_uid="alerts.rules")
+
+
+def check_sweeps() -> HealthResult:
+    """Say which passes have stopped."""
+    from alerts.services import watching
+
+    return watching.check_sweeps()
+
+
+def keep_in_place(*, using: str, **_: Any) -> None:
+    """After every migration and flush: the default rules, and a row for every pass."""
+    from alerts.models import AlertRule
+    from alerts.services import rule_defaults, watching
+
+    if AlertRule._meta.db_table not in connections[using].introspection.table_names():
+        return
+    now = timezone.now()
+    rule_defaults.keep_defaults(now=now)
+    watching.keep_states(now=now)
+
+
+def _schedules() -> list[Schedule]:
     from alerts.sweeps import SWEEPS
 
-    for sweep in SWEEPS.values():
-        nightly = sweep.every >= timedelta(days=1)
-        schedules.register(
-            Schedule(
-                f"alerts.{sweep.name}",
-                f"alerts.tasks.{sweep.name}",
-                sweep.description,
-                every=None if nightly else sweep.every,
-                crontab=NIGHTLY if nightly else "",
-            )
+    return [
+        Schedule(
+            f"alerts.{sweep.name}",
+            f"alerts.tasks.{sweep.name}",
+            sweep.description,
+            every=None if sweep.every >= timedelta(days=1) else sweep.every,
+            crontab=NIGHTLY if sweep.every >= timedelta(days=1) else "",
         )
+        for sweep in SWEEPS.values()
+    ]

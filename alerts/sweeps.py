@@ -7,12 +7,12 @@ are leased. Celery is only its clock; `manage.py sweep` runs the same passes wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from django.db import connection
 from django.db.models import F
 from django.utils.module_loading import import_string
 
@@ -59,6 +59,9 @@ SWEEPS: dict[str, Sweep] = {
     )
 }
 
+# What the others find is work for later passes; these always find something, or nothing more after one look.
+WORKING = frozenset(SWEEPS) - {"watch", "evaluate_rules"}
+
 
 def run(name: str, now: datetime) -> int:
     """Run one pass and keep how it went; returns the number of items done.
@@ -81,18 +84,8 @@ def _keep_success(sweep: Sweep, items: int, *, now: datetime, seconds: float) ->
     finished = now + timedelta(seconds=seconds)
     if not items and state is not None and _said_lately(state, finished):
         return
-    SweepState.objects.update_or_create(
-        name=sweep.name,
-        defaults={
-            "every_seconds": int(sweep.every.total_seconds()),
-            "started_at": now,
-            "finished_at": finished,
-            "seconds": seconds,
-            "items": items,
-            "failures": 0,
-            "error": "",
-        },
-    )
+    done = {"started_at": now, "finished_at": finished, "seconds": seconds, "items": items, "failures": 0, "error": ""}
+    _keep(sweep, done, now)
 
 
 def _said_lately(state: SweepState, finished: datetime) -> bool:
@@ -103,14 +96,14 @@ def _said_lately(state: SweepState, finished: datetime) -> bool:
 
 def _keep_failure(sweep: Sweep, error: str, *, now: datetime, seconds: float) -> None:
     log.error("sweep_failed", sweep=sweep.name, reason=error)
-    if connection.in_atomic_block and connection.needs_rollback:
-        return
-    values = {"started_at": now, "seconds": seconds, "error": error[:500]}
-    changed = SweepState.objects.filter(name=sweep.name).update(failures=F("failures") + 1, **values)
-    if not changed:
-        every = int(sweep.every.total_seconds())
-        SweepState.objects.update_or_create(
-            name=sweep.name,
-            defaults={**values, "failures": 1},
-            create_defaults={**values, "failures": 1, "every_seconds": every},
-        )
+    failed = {"started_at": now, "seconds": seconds, "failures": F("failures") + 1, "error": error[:500]}
+    _keep(sweep, failed, now, first={**failed, "failures": 1})
+
+
+def _keep(sweep: Sweep, values: Mapping[str, Any], now: datetime, *, first: Mapping[str, Any] | None = None) -> None:
+    every = int(sweep.every.total_seconds())
+    SweepState.objects.update_or_create(
+        name=sweep.name,
+        defaults={**values, "every_seconds": every},
+        create_defaults={**(first or values), "every_seconds": every, "created_at": now},
+    )

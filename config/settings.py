@@ -330,6 +330,8 @@ ALERTS_FLAP_CHANGES: int = env.integer("ALERTS_FLAP_CHANGES", default=5, minimum
 ALERTS_FLAP_MINUTES: int = env.integer("ALERTS_FLAP_MINUTES", default=30, minimum=1, maximum=1440)
 # How long alerts that are over are kept with their history; one that never fired is kept for a week at most.
 ALERTS_RETENTION_DAYS: int = env.integer("ALERTS_RETENTION_DAYS", default=400, minimum=1, maximum=36500)
+# Called by GET each minute that every pass of the alerts is on time; whoever is called tells when that stops.
+ALERTS_DEADMAN_URL: str = env("ALERTS_DEADMAN_URL", default="")
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

@@ -111,13 +111,18 @@ class RuleDefault(models.Model):
 
 
 class SeenCondition(models.Model):
-    """How far one condition of the platform was turned into alerts, and under which labels its alert was opened."""
+    """How far one condition of the platform was turned into alerts.
 
-    condition = models.OneToOneField("core.ConditionRecord", models.CASCADE, related_name="+")
+    `labels` are those under which its alert was opened, none while it is not told as firing. At `retell_at` it is told
+    once more, because its rule wants it to hold for a while first.
+    """
+
+    condition = models.OneToOneField("core.ConditionRecord", models.CASCADE, related_name="alerts_seen")
     revision = models.PositiveIntegerField()
     seen_at = models.DateTimeField()
     labels = models.JSONField(default=dict)
     severity = models.CharField(max_length=8, choices=Severity)
+    retell_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["id"]
@@ -132,8 +137,8 @@ class Alert(models.Model):
     `seq` rises with every change of state, and a change is a compare-and-swap on it. `routed_seq` is the change that
     routing has seen last: a row with `routed_seq < seq` is work for it, and is never lost.
     `ends_at` is when an alert that is not reported again counts as resolved; blank when its reporter says so itself.
-    Until `quiet_until` nobody is told of it, because it resolved shortly before (cooldown); `flaps` is how often it had
-    ended shortly before.
+    `fired_at` is blank while it is pending, and stays so when it never fired. Until `quiet_until` nobody is told of it,
+    because it resolved shortly before (cooldown); `flaps` is how often it had ended shortly before.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -149,6 +154,7 @@ class Alert(models.Model):
     value = models.CharField(max_length=60, blank=True)
     pending_since = models.DateTimeField(null=True)
     starts_at = models.DateTimeField()
+    fired_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
     last_seen_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
