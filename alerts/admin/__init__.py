@@ -1,5 +1,5 @@
 """The admin pages of the alerts app."""
 
-from alerts.admin import incidents, rules, schedules
+from alerts.admin import incidents, routing, rules, schedules
 
-__all__ = ["incidents", "rules", "schedules"]
+__all__ = ["incidents", "routing", "rules", "schedules"]

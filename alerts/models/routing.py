@@ -125,9 +125,10 @@ class InhibitRule(models.Model):
 
 
 class Silence(models.Model):
-    """Alerts that match are not sent between two instants, or in each recurrence of that span by an RRULE.
+    """Alerts that match are not told of between two instants, or in each recurrence of that span by an RRULE.
 
-    A silence is never edited in what it hides once it is active: an update ends it and makes another.
+    `over_at` is the end of the last span. A silence is never edited in what it hides once it is active: an update ends
+    it and makes another.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -136,7 +137,8 @@ class Silence(models.Model):
     ends_at = models.DateTimeField()
     recurrence = models.CharField(max_length=300, blank=True, help_text="An RRULE line; the span repeats by it.")
     recurs_until = models.DateTimeField(null=True, blank=True)
-    time_zone = models.CharField(max_length=64, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    over_at = models.DateTimeField(editable=False)
     comment = models.CharField(max_length=1000)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(editable=False)
@@ -146,10 +148,11 @@ class Silence(models.Model):
     reminded_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        ordering = ["-ends_at", "-created_at", "id"]
+        ordering = ["-over_at", "-created_at", "id"]
         constraints = [
             models.CheckConstraint(condition=models.Q(ends_at__gt=models.F("starts_at")), name="silence_has_length")
         ]
+        indexes = [models.Index(fields=["over_at"], name="silence_by_end")]
 
     def __str__(self) -> str:
         return self.comment[:80] or str(self.id)
