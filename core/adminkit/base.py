@@ -91,6 +91,25 @@ class ModelAdmin(ExportMixin[_Model], SavedViewsMixin[_Model]):
         changelist.empty_snippet = lambda: state.snippet(request) if state else ""
         return changelist
 
+    def details(self, obj: _Model) -> dict[str, Any]:
+        """Return what the templates before and after the form of an object need; overridden where there are such."""
+        return {}
+
+    def render_change_form(  # noqa: PLR0917  # Django's signature
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        if obj is not None:
+            # After a refused form the object holds what was typed; the page shows what is stored.
+            stored = obj if request.method == "GET" else self.get_object(request, str(obj.pk))
+            context = {**(self.details(stored) if stored is not None else {}), **context}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     def _filter_unfold_actions_by_permissions(
         self, request: HttpRequest, actions: list[Any], object_id: Any = None
     ) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -173,13 +173,9 @@ class BudgetAdmin(ServiceModelAdmin[Budget]):
         )
         services.change_budget(obj.pk, wanted, now=now)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show how the budget stands above its form."""
-        budget = self.get_object(request, object_id)
-        shown = budget_page(budget, timezone.now()) if budget is not None else {}
-        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+    def details(self, obj: Budget) -> dict[str, Any]:
+        """Return how the budget stands, for what is above its form."""
+        return budget_page(obj, timezone.now())
 
     @action(
         description="Raise or lower",

@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -148,13 +148,9 @@ class EntityAdmin(ServiceModelAdmin[Entity]):
         note = f" {skipped} already were." if skipped else ""
         self.message_user(request, f"Booked {len(changed)} on {center or 'no cost centre'}.{note}", messages.SUCCESS)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show where the entity stands in the tree, what is below it and what it spends."""
-        entity = self.get_object(request, object_id)
-        details = entity_details(entity) if entity is not None else {}
-        return super().change_view(request, object_id, form_url, {**details, **(extra_context or {})})
+    def details(self, obj: Entity) -> dict[str, Any]:
+        """Return where the entity stands in the tree, what is below it and what it spends."""
+        return entity_details(obj)
 
 
 def month_by_branch(keys: list[int]) -> dict[int, Any]:

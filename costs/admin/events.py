@@ -194,13 +194,9 @@ class CostEventAdmin(LargeTableAdmin[CostEvent], ReadOnlyModelAdmin[CostEvent]):
         term = search_term.strip()
         return (queryset.filter(_wanted(term)) if term else queryset), False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the event with its meters and the chain of its corrections."""
-        event = self.get_object(request, object_id)
-        details = event_details(event) if event is not None else {}
-        return super().change_view(request, object_id, form_url, {**details, **(extra_context or {})})
+    def details(self, obj: CostEvent) -> dict[str, Any]:
+        """Return the event with its meters and the chain of its corrections."""
+        return event_details(obj)
 
 
 def event_details(event: CostEvent) -> dict[str, Any]:

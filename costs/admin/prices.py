@@ -132,13 +132,9 @@ class SkuAdmin(ServiceModelAdmin[Sku]):
             )
             obj.pk, obj._state.adding = made.pk, False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the prices of a SKU over time."""
-        sku = self.get_object(request, object_id)
-        shown = sku_page(sku, timezone.now()) if sku is not None else {}
-        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+    def details(self, obj: Sku) -> dict[str, Any]:
+        """Return the prices of a SKU over time."""
+        return sku_page(obj, timezone.now())
 
     @action(
         description="Draft a price",

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 
 from core.adminkit import Dialog, DialogForm, EmptyState, ReasonForm, Textarea, action, display
@@ -69,13 +69,9 @@ class IngestRejectAdmin(QueueAdmin):
     def why(self, reject: IngestReject) -> str:
         return "; ".join(reasons_of(reject))[:300] or "–"
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the item as it was sent."""
-        reject = self.get_object(request, object_id)
-        shown = {"payload_text": json.dumps(reject.payload, indent=2, ensure_ascii=False)} if reject else {}
-        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+    def details(self, obj: IngestReject) -> dict[str, Any]:
+        """Return the item as it was sent."""
+        return {"payload_text": json.dumps(obj.payload, indent=2, ensure_ascii=False)}
 
     @action(
         description="Mend and send again",

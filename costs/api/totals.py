@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpResponse
@@ -31,26 +32,29 @@ GroupBy = Annotated[
 ]
 
 
-class TotalQuery(Selection, kw_only=True):
-    """What of an entity's costs is summed, and by what else it is broken down."""
+class EntityQuery(Selection, kw_only=True):
+    """Which costs of an entity are meant."""
 
-    group_by: GroupBy = None
     subtree: SubtreeToo = False
 
 
-class BreakdownQuery(Selection, kw_only=True):
+class TotalQuery(EntityQuery, kw_only=True):
+    """What of an entity's costs is summed, and by what else it is broken down."""
+
+    group_by: GroupBy = None
+
+
+class BreakdownQuery(EntityQuery, kw_only=True):
     """What of an entity's costs is broken down, and by what."""
 
     by: Annotated[str, Meta(description="model, type, provider, day, hour, week, month, currency or tag:<key>")]
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many groups; the rest is summed.")] = 100
-    subtree: SubtreeToo = False
 
 
-class SeriesQuery(Selection, kw_only=True):
+class SeriesQuery(EntityQuery, kw_only=True):
     """What of an entity's costs is shown over time, and how fine."""
 
     grain: Literal["hour", "day", "week", "month"] = "day"
-    subtree: SubtreeToo = False
 
 
 class GroupTotal(msgspec.Struct, kw_only=True):
@@ -62,20 +66,25 @@ class GroupTotal(msgspec.Struct, kw_only=True):
     unpriced_count: int
 
 
-class EntityTotal(msgspec.Struct, kw_only=True):
+class EntityAnswer(msgspec.Struct, kw_only=True):
+    """Whose costs these are, in which window and currency, and what they come to."""
+
+    entity_type: str
+    entity_id: str
+    currency: str
+    start_date: datetime
+    end_date: datetime
+    total_cost: str
+
+
+class EntityTotal(EntityAnswer, kw_only=True):
     """What an entity spent in a window, in the organisation's currency.
 
     Costs without a price or an exchange rate are in no sum; they are counted in `unpriced_count` and
     `unconverted_count`.
     """
 
-    entity_type: str
-    entity_id: str
-    currency: str
-    total_cost: str
     breakdown: dict[str, str]
-    start_date: datetime
-    end_date: datetime
     event_count: int
     unpriced_count: int
     unconverted_count: int
@@ -91,16 +100,10 @@ class Share(GroupTotal, kw_only=True):
     output_tokens: int
 
 
-class EntityBreakdown(msgspec.Struct, kw_only=True):
+class EntityBreakdown(EntityAnswer, kw_only=True):
     """What an entity spent, the dearest first; `rest` is the sum of all groups beyond the limit."""
 
-    entity_type: str
-    entity_id: str
-    currency: str
     by: str
-    start_date: datetime
-    end_date: datetime
-    total_cost: str
     groups: list[Share]
     rest: str
 
@@ -113,17 +116,42 @@ class Point(msgspec.Struct, kw_only=True):
     event_count: int
 
 
-class EntitySeries(msgspec.Struct, kw_only=True):
+class EntitySeries(EntityAnswer, kw_only=True):
     """What an entity spent over time, with every bucket of the window, also the empty ones."""
+
+    grain: str
+    points: list[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class _EntityCosts:
+    """The costs of one entity at one moment, for a caller who may see them."""
 
     entity_type: str
     entity_id: str
-    currency: str
-    grain: str
-    start_date: datetime
-    end_date: datetime
-    total_cost: str
-    points: list[Point]
+    now: datetime
+
+    @classmethod
+    def allowed(cls, request: Request, entity_type: str, entity_id: str) -> _EntityCosts:
+        caller(request).require_entity(entity_type, entity_id)
+        return cls(entity_type, entity_id, timezone.now())
+
+    def ask(self, wanted: EntityQuery, group_by: tuple[str, ...], *, tokens: bool = False) -> reader.Answer:
+        window = wanted.window(self.now)
+        filters = wanted.filters((self.entity_type, self.entity_id), subtree=wanted.subtree)
+        return reader.ask(Question(window=window, filters=filters, group_by=group_by, tokens=tokens, original=False))
+
+    def head(self, found: reader.Answer) -> dict[str, Any]:
+        """Return the members that every answer begins with."""
+        window = found.question.window
+        return {
+            "entity_type": self.entity_type,
+            "entity_id": self.entity_id,
+            "currency": found.base_currency,
+            "start_date": window.start.astimezone(UTC),
+            "end_date": window.end.astimezone(UTC),
+            "total_cost": to_text(found.total.base_amount),
+        }
 
 
 class EntityCosts(ApiView):
@@ -138,22 +166,16 @@ class EntityCosts(ApiView):
         The start is included, the end is not. Without a window: the current month. An entity that nobody has reported
         costs for has spent nothing.
         """
-        caller(request).require_entity(entity_type, entity_id)
+        costs = _EntityCosts.allowed(request, entity_type, entity_id)
         wanted = query(request, TotalQuery)
         further = dimension(wanted.group_by, "/group_by") if wanted.group_by else None
-        window = wanted.window(timezone.now())
         dimensions = ("cost_type",) if further in {None, "cost_type"} else ("cost_type", str(further))
-        asked = _ask(wanted, window, (entity_type, entity_id), dimensions, subtree=wanted.subtree)
+        asked = costs.ask(wanted, dimensions)
         found, by_type = asked.total, _folded(asked.groups, 0)
         return answer(
             EntityTotal(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                currency=asked.base_currency,
-                total_cost=to_text(found.base_amount),
+                **costs.head(asked),
                 breakdown={key: to_text(measures.base_amount) for key, measures in by_type.items()},
-                start_date=_utc(window.start),
-                end_date=_utc(window.end),
                 event_count=found.event_count,
                 unpriced_count=found.unpriced_count,
                 unconverted_count=found.unconverted_count,
@@ -177,23 +199,15 @@ class EntityCostBreakdown(ApiView):
     )
     def get(self, request: Request, entity_type: str, entity_id: str) -> HttpResponse:
         """What the total consists of, with shares and tokens."""
-        caller(request).require_entity(entity_type, entity_id)
+        costs = _EntityCosts.allowed(request, entity_type, entity_id)
         wanted = query(request, BreakdownQuery)
-        by = dimension(wanted.by, "/by")
-        window = wanted.window(timezone.now())
-        asked = _ask(wanted, window, (entity_type, entity_id), (by,), subtree=wanted.subtree, tokens=True)
+        asked = costs.ask(wanted, (dimension(wanted.by, "/by"),), tokens=True)
         top, rest = asked.top(wanted.limit)
-        total = asked.total.base_amount
         return answer(
             EntityBreakdown(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                currency=asked.base_currency,
+                **costs.head(asked),
                 by=wanted.by,
-                start_date=_utc(window.start),
-                end_date=_utc(window.end),
-                total_cost=to_text(total),
-                groups=[_share(group, total) for group in top],
+                groups=[_share(group, asked.total.base_amount) for group in top],
                 rest=to_text(rest.base_amount) if rest else "0",
             )
         )
@@ -213,40 +227,21 @@ class EntityCostSeries(ApiView):
     )
     def get(self, request: Request, entity_type: str, entity_id: str) -> HttpResponse:
         """One point for each hour, day, week or month that the window touches; their sum is the total."""
-        caller(request).require_entity(entity_type, entity_id)
+        costs = _EntityCosts.allowed(request, entity_type, entity_id)
         wanted = query(request, SeriesQuery)
-        window = wanted.window(timezone.now())
-        _refuse_too_long(wanted.grain, window)
-        asked = _ask(wanted, window, (entity_type, entity_id), (wanted.grain,), subtree=wanted.subtree)
+        _refuse_too_long(wanted.grain, wanted.window(costs.now))
+        asked = costs.ask(wanted, (wanted.grain,))
         found = {group.keys[0].value: group.measures for group in asked.groups}
         return answer(
             EntitySeries(
-                entity_type=entity_type,
-                entity_id=entity_id,
-                currency=asked.base_currency,
+                **costs.head(asked),
                 grain=wanted.grain,
-                start_date=_utc(window.start),
-                end_date=_utc(window.end),
-                total_cost=to_text(asked.total.base_amount),
                 points=[
                     _point(key, found.get(key, Measures()))
-                    for key in reader.buckets(wanted.grain, window, reader.organisation_zone())
+                    for key in reader.buckets(wanted.grain, asked.question.window, reader.organisation_zone())
                 ],
             )
         )
-
-
-def _ask(
-    wanted: Selection,
-    window: Window,
-    entity: tuple[str, str],
-    group_by: tuple[str, ...],
-    *,
-    subtree: bool,
-    tokens: bool = False,
-) -> reader.Answer:
-    filters = wanted.filters(entity, subtree=subtree)
-    return reader.ask(Question(window=window, filters=filters, group_by=group_by, tokens=tokens, original=False))
 
 
 def _folded(groups: Iterable[Group], place: int) -> dict[str, Measures]:
@@ -283,10 +278,6 @@ def _share(group: Group, total: Decimal) -> Share:
 
 def _point(key: str, measures: Measures) -> Point:
     return Point(at=key, total_cost=to_text(measures.base_amount), event_count=measures.event_count)
-
-
-def _utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC)
 
 
 _SECONDS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 28 * 86_400}
