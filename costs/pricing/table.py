@@ -144,7 +144,7 @@ class Track:
         ended = version.valid_to
         if ended is None or at < ended:
             return version, self.starts[index - 1], until if ended is None else min(until, ended)
-        return None, ended, until
+        return None, max(ended, self.starts[index - 1]), until
 
 
 @dataclass(frozen=True, slots=True)
