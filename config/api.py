@@ -17,6 +17,7 @@ v1: list[URLPattern | URLResolver] = [
     path("v1/approvals/<uuid:approval_id>/withdraw", approvals.ApprovalWithdraw.as_view(), name="approval-withdraw"),
     path("v1/financial/", include("costs.api.urls")),
     path("v1/alerts/", include("alerts.api.urls")),
+    path("v1/slas/", include("slas.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -8,3 +8,12 @@ class SLAsConfig(AppConfig):
 
     name = "slas"
     verbose_name = "SLAs"
+    menu_sections = ("Objectives", "Contracts", "Capacity")
+
+    def ready(self) -> None:
+        """Fill the ports."""
+        from slas.objective_ports import register_objectives
+        from slas.scopes import register_scopes
+
+        register_scopes()
+        register_objectives(self)

@@ -1,0 +1,7 @@
+"""Addresses of services, indicators, objectives, exclusions, policies and freezes."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

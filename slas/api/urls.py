@@ -1,0 +1,11 @@
+"""Addresses below /api/v1/slas. None ends in a slash; the same address with one answers too."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+from slas.api import objective_urls
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *objective_urls.urlpatterns,
+]

@@ -1,0 +1,1 @@
+"""What the slas app can do: each function is one use case, one transaction and one audit entry."""

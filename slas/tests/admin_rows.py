@@ -1,0 +1,13 @@
+"""Rows of the slas app for the tests that open every list and every object of the admin; one module per part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slas.tests import rows_objectives
+
+Rows = Callable[[int], None]
+
+ROWS: dict[str, Rows] = {
+    **rows_objectives.ROWS,
+}
