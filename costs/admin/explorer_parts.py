@@ -29,6 +29,10 @@ SOURCES = {
     "entity_day": "the daily totals per entity",
     "events": "the events themselves",
 }
+BESIDE = {
+    False: "events not yet in these totals, and parts of a day or hour, are added from their rows.",
+    True: "no totals are kept for this question, so the shorter the period, the sooner the answer.",
+}
 
 
 def events_link(selection: Selection) -> str:
@@ -209,12 +213,7 @@ def why(found: explorer.Exploration) -> list[str]:
     start, end = window.start.astimezone(zone), window.end.astimezone(zone)
     sentences = [
         f"From {start:%Y-%m-%d %H:%M} up to, not including, {end:%Y-%m-%d %H:%M} ({zone.key}).",
-        f"Added up exactly, to twelve decimals, from {SOURCES[answer.source]}"
-        + (
-            "."
-            if answer.source == "events"
-            else "; events not yet in these totals, and parts of a day or hour, are added from their rows."
-        ),
+        f"Added up exactly, to twelve decimals, from {SOURCES[answer.source]}; {BESIDE[answer.source == 'events']}",
     ]
     if answer.folded_at is not None:
         sentences.append(

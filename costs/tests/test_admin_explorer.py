@@ -240,3 +240,19 @@ def test_explorer__folded_or_not__shows_the_same(client: Client, fleet: list[Cos
     after: Any = client.get(f"{PAGE}?group=entity").context["found"]
     assert after.total == before.total
     assert [row.measures for row in after.rows] == [row.measures for row in before.rows]
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [("tag:team", "so the shorter the period, the sooner the answer"), ("entity", "the daily totals per entity")],
+)
+def test_page__says_where_its_figures_come_from_and_what_makes_them_slow(group: str, said: str) -> None:
+    now = timezone.now()
+    record_costs(
+        [CostItem(cost_type="llm_api", entity_type="agent", entity_id="a", amount=Decimal(1))], sender=SENDER, now=now
+    )
+    client = signed_in(administrator())
+
+    page = client.get("/admin/costs/explorer/", {"group": group, "period": "30d"}).content.decode()
+
+    assert said in page
