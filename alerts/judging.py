@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from alerts.kinds import KINDS
-from alerts.kinds.base import Ask, Fact, Kind, Verdict, fact
-from alerts.reading import Answers, Unanswered, Waiting, answer_all
+from alerts.kinds.base import Kind, Verdict
+from alerts.reading import Plan, Result, Unanswered, Waiting
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What of a rule decides its verdicts: its kind and checked parameters."""
 
     kind: Kind
     parameters: Any
-
-    @property
-    def base(self) -> Fact:
-        """The labels that a verdict about missing data has."""
-        return fact(getattr(self.parameters, "labels", {}))
 
     def stored(self) -> dict[str, Any]:
         """Return the parameters as a rule keeps them: complete, numbers as text."""
@@ -35,13 +28,15 @@ class Terms:
         return plain
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one rule found: a verdict per label set, or why it could not look."""
 
     verdicts: tuple[Verdict, ...] = ()
     error: str = ""
     waiting: bool = False
+
+
+NO_VERDICT = Finding()
 
 
 def terms_of(kind: str, parameters: Mapping[str, object]) -> Terms:
@@ -50,32 +45,41 @@ def terms_of(kind: str, parameters: Mapping[str, object]) -> Terms:
     return Terms(known, msgspec.convert(parameters, known.parameters))
 
 
-def judge_all(
-    wanted: Sequence[tuple[Terms, datetime]], *, after_each: Callable[[], None] = lambda: None
-) -> list[Finding]:
-    """Return what each of the rules finds as of its instant, in order; reads are shared between all of them."""
-    asks: list[Ask] = []
-    for terms, slot in wanted:
-        asks.extend(terms.kind.asks(terms.parameters, slot))
-    answers = answer_all(asks, after_each=after_each)
-    return [_judge(terms, slot, answers) for terms, slot in wanted]
+class Docket:
+    """Rules that are judged together, with their questions sorted into as few reads as they need."""
+
+    def __init__(self, terms: Sequence[Terms | Finding]) -> None:
+        """Take the rules in order; one that cannot be judged stands there with its finding."""
+        self.terms = terms
+        asked = [item.kind.asks(item.parameters) if isinstance(item, Terms) else () for item in terms]
+        self.plan = Plan(ask for asks in asked for ask in asks)
+        self._numbers = [[self.plan.number(ask) for ask in asks] for asks in asked]
+
+    def judge(self, slot: datetime, *, after_each: Callable[[], None] = lambda: None) -> list[Finding]:
+        """Return what each rule finds as of a slot, in order."""
+        return self.judge_on(self.plan.answer(slot, after_each=after_each))
+
+    def judge_on(self, results: Sequence[Result]) -> list[Finding]:
+        """Return what each rule finds in answers that are in the order of the plan's questions."""
+        found = []
+        for item, numbers in zip(self.terms, self._numbers, strict=True):
+            if isinstance(item, Finding):
+                found.append(item)
+                continue
+            answers = [results[number] for number in numbers]
+            # Most rules of most passes: nothing was reported, and nothing follows.
+            found.append(_judge(item, answers) if any(answers) or not item.kind.needs_data else NO_VERDICT)
+        return found
 
 
-def judge_with(terms: Terms, slot: datetime, answers: Answers) -> Finding:
-    """Return what one rule finds in answers that are there already."""
-    return _judge(terms, slot, answers)
-
-
-def _judge(terms: Terms, slot: datetime, answers: Answers) -> Finding:
-    judge = terms.kind.judge
-    if judge is None:
-        return Finding()
+def _judge(terms: Terms, answers: Sequence[Result]) -> Finding:
+    if terms.kind.judge is None:
+        return NO_VERDICT
+    for answer in answers:
+        if isinstance(answer, Unanswered):
+            return Finding(error=str(answer), waiting=isinstance(answer, Waiting))
     try:
-        return Finding(tuple(judge(terms.parameters, slot, answers.read)))
-    except Waiting as error:
-        return Finding(error=str(error), waiting=True)
-    except Unanswered as error:
-        return Finding(error=str(error))
+        return Finding(tuple(terms.kind.judge(terms.parameters, answers)))  # type: ignore[arg-type]  # none failed
     except Exception as error:  # one rule that cannot be judged does not stop the others
         log.exception("rule_failed", kind=terms.kind.name)
         return Finding(error=f"{type(error).__name__}: {error}")

@@ -5,17 +5,18 @@ Nothing here knows what a rule is; what cannot be answered is an error of that o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 import structlog
 
-from alerts.kinds.base import Answer, Ask, Fact, fact
-from core.ports.metrics import Metric, Sample, metrics
+from alerts.kinds.base import Answer, Ask, Fact, Span, fact
+from core.ports.metrics import Labels, Metric, Sample, metrics
 from core.windows import Window
 
-Shape = tuple[str, ...] | None
+NOTHING: Answer = {}
 log = structlog.get_logger(__name__)
 
 
@@ -27,38 +28,91 @@ class Waiting(Unanswered):
     """A metric is offered by nobody, in this installation or yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What the metrics said to each question, or why they did not."""
-
-    found: Mapping[Ask, Answer]
-    failed: Mapping[Ask, Unanswered]
-
-    def read(self, ask: Ask) -> Answer:
-        """Return the answer to one of the questions; raises Unanswered."""
-        if ask in self.failed:
-            raise self.failed[ask]
-        return self.found[ask]
+Result = Answer | Unanswered
 
 
-def answer_all(asks: Iterable[Ask], *, after_each: Callable[[], None] = lambda: None) -> Answers:
-    """Answer all questions with as few reads as their metrics, windows and label names are different."""
-    groups: dict[tuple[str, Window, Shape], list[Ask]] = {}
-    for ask in dict.fromkeys(asks):
-        groups.setdefault((ask.metric, ask.window, _shape(ask)), []).append(ask)
-    found: dict[Ask, Answer] = {}
-    failed: dict[Ask, Unanswered] = {}
-    for (name, window, shape), group in groups.items():
+@dataclass(slots=True)
+class Group:
+    """Questions that one read answers: those for one label set each, by the values of the names, or one for all."""
+
+    metric: str
+    span: Span
+    names: tuple[str, ...] | None
+    wanted: list[Labels] = field(default_factory=list)
+    by_values: dict[tuple[str, ...], tuple[int, Fact]] = field(default_factory=dict)
+    whole: int = 0
+
+    def add(self, number: int, ask: Ask) -> None:
+        """Take in one question under its number."""
+        if ask.labels is None:
+            self.whole = number
+            return
+        self.wanted.append(dict(ask.labels))
+        self.by_values[tuple(value for _, value in ask.labels)] = (number, ask.labels)
+
+    def numbers(self) -> Iterable[int]:
+        """Return the numbers of the questions."""
+        return [self.whole] if self.names is None else [number for number, _ in self.by_values.values()]
+
+    def answer(self, window: Window, results: list[Result]) -> None:
+        """Read the metric once and put every answer at the number of its question."""
         try:
-            found.update(_answer_group(_offered(name), window, shape, group))
+            samples = _read(_offered(self.metric), window, None if self.names is None else self.wanted)
         except Unanswered as error:
-            failed.update(dict.fromkeys(group, error))
-        after_each()
-    return Answers(found, failed)
+            for number in self.numbers():
+                results[number] = error
+            return
+        if self.names is None:
+            results[self.whole] = {fact(one.labels): one.value for one in samples if one.value is not None}
+        else:
+            self._sort_in(samples, self.names, results)
+
+    def _sort_in(self, samples: Iterable[Sample], names: tuple[str, ...], results: list[Result]) -> None:
+        """Give samples to the questions whose labels they carry; a metric may add labels to those it was asked for."""
+        by_values, width = self.by_values, len(names)
+        found: dict[int, dict[Fact, Decimal]] = {}
+        for sample in samples:
+            labels = sample.labels
+            asked = by_values.get(tuple([labels.get(name, "") for name in names]))
+            if asked is not None and sample.value is not None:
+                number, exact = asked
+                key = exact if len(labels) == width else fact(labels)
+                found.setdefault(number, {})[key] = sample.value
+        for number, answer in found.items():
+            results[number] = answer
 
 
-def _shape(ask: Ask) -> Shape:
-    return None if ask.labels is None else tuple(name for name, _ in ask.labels)
+class Plan:
+    """The questions of many rules, sorted into reads once and answered as of any slot."""
+
+    def __init__(self, asks: Iterable[Ask]) -> None:
+        self.asks: list[Ask] = []
+        self.groups: list[Group] = []
+        self._numbers: dict[Ask, int] = {}
+        groups: dict[tuple[str, Span, tuple[str, ...] | None], Group] = {}
+        for ask in asks:
+            if ask in self._numbers:
+                continue
+            number = self._numbers[ask] = len(self.asks)
+            self.asks.append(ask)
+            names = None if ask.labels is None else tuple(name for name, _ in ask.labels)
+            key = (ask.metric, ask.span, names)
+            if key not in groups:
+                groups[key] = Group(ask.metric, ask.span, names)
+                self.groups.append(groups[key])
+            groups[key].add(number, ask)
+
+    def number(self, ask: Ask) -> int:
+        """Return where the answer to a question stands."""
+        return self._numbers[ask]
+
+    def answer(self, slot: datetime, *, after_each: Callable[[], None] = lambda: None) -> list[Result]:
+        """Return the answers to all questions as of a slot; one that failed stands for its own questions only."""
+        results: list[Result] = [NOTHING] * len(self.asks)
+        for group in self.groups:
+            group.answer(group.span.window(slot), results)
+            after_each()
+        return results
 
 
 def _offered(name: str) -> Metric:
@@ -67,32 +121,9 @@ def _offered(name: str) -> Metric:
     return metrics.get(name)
 
 
-def _answer_group(metric: Metric, window: Window, shape: Shape, group: list[Ask]) -> dict[Ask, Answer]:
-    wanted = None if shape is None else [dict(ask.labels or ()) for ask in group]
+def _read(metric: Metric, window: Window, wanted: Sequence[Labels] | None) -> Sequence[Sample]:
     try:
-        samples = metric.read(window, wanted, None)
+        return metric.read(window, wanted, None)
     except Exception as error:
         log.warning("metric_failed", metric=metric.name, exc_info=True)
         raise Unanswered(f"{metric.name}: {type(error).__name__}: {error}") from error
-    if shape is None:
-        return dict.fromkeys(group, _whole(samples))
-    answers: dict[Fact, dict[Fact, Decimal]] = {ask.labels or (): {} for ask in group}
-    for sample in samples:
-        _sort_in(sample, shape, answers)
-    return {ask: answers[ask.labels or ()] for ask in group}
-
-
-def _whole(samples: Iterable[Sample]) -> Answer:
-    return {fact(sample.labels): sample.value for sample in samples if sample.value is not None}
-
-
-def _sort_in(sample: Sample, shape: tuple[str, ...], answers: dict[Fact, dict[Fact, Decimal]]) -> None:
-    """Give a sample to the question whose labels it carries; a metric may add labels of its own to those asked for."""
-    labels = sample.labels
-    try:
-        key = tuple([(name, labels[name]) for name in shape])
-    except KeyError:
-        return
-    asked = answers.get(key)
-    if asked is not None and sample.value is not None:
-        asked[key if len(labels) == len(shape) else fact(labels)] = sample.value

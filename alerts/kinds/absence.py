@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 import msgspec
 
-from alerts.kinds.base import Ask, Kind, LabelName, MetricUse, Name, Read, Seconds, Verdict, fact
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import Answer, Ask, Kind, LabelName, MetricUse, Name, Seconds, Span, Verdict, fact
 
 
 class AbsenceParameters(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -19,16 +17,15 @@ class AbsenceParameters(msgspec.Struct, kw_only=True, frozen=True, forbid_unknow
     window_seconds: Seconds = 3600
 
 
-def asks(parameters: AbsenceParameters, slot: datetime) -> Sequence[Ask]:
+def asks(parameters: AbsenceParameters) -> Sequence[Ask]:
     """Ask for the window that ends at the slot."""
     labels = fact(parameters.labels) if parameters.labels else None
-    return (Ask(parameters.metric, before(slot, parameters.window_seconds), labels),)
+    return (Ask(parameters.metric, Span(parameters.window_seconds), labels),)
 
 
-def judge(parameters: AbsenceParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: AbsenceParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Find it wrong when there is no value at all."""
-    (ask,) = asks(parameters, slot)
-    yield Verdict(fact(parameters.labels), not read(ask))
+    yield Verdict(fact(parameters.labels), not answers[0])
 
 
 def uses(parameters: AbsenceParameters) -> Iterator[MetricUse]:
@@ -44,4 +41,5 @@ ABSENCE = Kind(
     judge=judge,
     uses=uses,
     example={"metric": "costs.event_count", "window_seconds": 3600},
+    needs_data=False,
 )

@@ -7,17 +7,14 @@ equal and the MAD is 0, the mean absolute deviation about the median takes its p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from statistics import fmean, median
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from msgspec import Meta
 
-from alerts.kinds.base import Ask, Kind, MetricUse, Name, Read, Seconds, Selection, Verdict
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import Answer, Ask, Fact, Kind, MetricUse, Name, Seconds, Selection, Span, Verdict
 from core.errors import FieldError
 
 MAD_SCALE = 0.6745
@@ -42,15 +39,16 @@ class AnomalyParameters(Selection, kw_only=True, frozen=True, forbid_unknown_fie
     time_zone: str = "UTC"
 
 
-def asks(parameters: AnomalyParameters, slot: datetime) -> Sequence[Ask]:
+def asks(parameters: AnomalyParameters) -> Sequence[Ask]:
     """Ask for the window that ends at the slot, and for the same hours of the weeks before."""
-    ends = _ends(slot, parameters.weeks, parameters.time_zone)
-    return tuple(parameters.ask(parameters.metric, before(end, parameters.window_seconds)) for end in ends)
+    seconds, zone = parameters.window_seconds, parameters.time_zone
+    spans = (Span(seconds), *(Span(seconds, 0, week, zone) for week in range(1, parameters.weeks + 1)))
+    return tuple(parameters.ask(parameters.metric, span) for span in spans)
 
 
-def judge(parameters: AnomalyParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: AnomalyParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Judge each label set that has a value now."""
-    latest, *weeks = (parameters.pick(read(ask)) for ask in asks(parameters, slot))
+    latest, *weeks = (parameters.pick(answer) for answer in answers)
     for labels, value in latest.items():
         past = [week[labels] for week in weeks if labels in week]
         if len(past) < parameters.min_weeks:
@@ -60,9 +58,7 @@ def judge(parameters: AnomalyParameters, slot: datetime, read: Read) -> Iterator
             yield _verdict(parameters, labels, value, past)
 
 
-def _verdict(
-    parameters: AnomalyParameters, labels: tuple[tuple[str, str], ...], value: Decimal, past: Sequence[Decimal]
-) -> Verdict:
+def _verdict(parameters: AnomalyParameters, labels: Fact, value: Decimal, past: Sequence[Decimal]) -> Verdict:
     usual = median(past)
     score = robust_z(float(value), [float(one) for one in past])
     far = abs(value - usual) >= parameters.minimum and value != usual
@@ -83,14 +79,6 @@ def robust_z(value: float, past: Sequence[float]) -> float:
     if mean:
         return (value - middle) / (MEAN_SCALE * mean)
     return 0.0 if value == middle else float("inf") if value > middle else float("-inf")
-
-
-@lru_cache(maxsize=256)
-def _ends(slot: datetime, weeks: int, time_zone: str) -> tuple[datetime, ...]:
-    local = slot.astimezone(ZoneInfo(time_zone))
-    # Wall time minus whole weeks: the same hour on the same weekday, whatever the clocks did between.
-    past = tuple((local - timedelta(weeks=number)).astimezone(UTC) for number in range(1, weeks + 1))
-    return (slot, *past)
 
 
 def uses(parameters: AnomalyParameters) -> Iterator[MetricUse]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +19,6 @@ from core.windows import Window
 Fact = tuple[tuple[str, str], ...]
 """A label set as sorted pairs, so that it can be compared and looked up."""
 Answer = Mapping[Fact, Decimal]
-Read = Callable[["Ask"], Answer]
 Comparison = Literal[">", ">=", "<", "<=", "==", "!="]
 Aggregate = Literal["sum", "max", "min", "avg"]
 Seconds = Annotated[int, Meta(ge=60, le=90 * 86_400)]
@@ -36,17 +36,31 @@ HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One question to a metric: its value over a window, for one label set, or for all it has (`labels` None)."""
+class Span(NamedTuple):
+    """A window as seen from the slot: so many seconds that end `back` seconds before it, or `weeks` weeks before it.
+
+    Weeks are counted on the wall clock of `time_zone`: the same hour of the same weekday, whatever the clocks did.
+    """
+
+    seconds: int
+    back: int = 0
+    weeks: int = 0
+    time_zone: str = ""
+
+    def window(self, slot: datetime) -> Window:
+        """Return the window as of a slot."""
+        return _window(self, slot)
+
+
+class Ask(NamedTuple):
+    """One question to a metric: its value over a span, for one label set, or for all it has (`labels` None)."""
 
     metric: str
-    window: Window
+    span: Span
     labels: Fact | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a rule found for one label set: wrong, right, or (None) not to be told, with the value it looked at."""
 
     labels: Fact
@@ -69,19 +83,21 @@ class MetricUse:
 class Kind:
     """One kind of rule.
 
-    `asks(parameters, slot)` names everything it wants to know, `judge(parameters, slot, read)` decides on the answers:
-    both are functions of the slot alone, so that two workers come to the same verdicts. `mistakes` says what the types
-    of the parameters cannot. A kind without `asks` of its own and without `judge` is not evaluated by the clock.
+    `asks(parameters)` names everything it wants to know, `judge(parameters, answers)` decides on the answers, which
+    come in the order of the questions: both know no clock, so that two workers come to the same verdicts. `mistakes`
+    says what the types of the parameters cannot. A kind without `judge` is not evaluated by the clock; one that
+    `needs_data` has no verdict when no question has an answer.
     """
 
     name: str
     purpose: str
     parameters: type[msgspec.Struct]
-    asks: Callable[[Any, datetime], Sequence[Ask]] = lambda _parameters, _slot: ()
-    judge: Callable[[Any, datetime, Read], Iterable[Verdict]] | None = None
+    asks: Callable[[Any], Sequence[Ask]] = lambda _parameters: ()
+    judge: Callable[[Any, Sequence[Answer]], Iterable[Verdict]] | None = None
     uses: Callable[[Any], Iterable[MetricUse]] = lambda _parameters: ()
     mistakes: Callable[[Any], Iterable[FieldError]] = lambda _parameters: ()
     example: Mapping[str, object] = field(default_factory=dict)
+    needs_data: bool = True
 
 
 def fact(labels: Mapping[str, str]) -> Fact:
@@ -90,9 +106,12 @@ def fact(labels: Mapping[str, str]) -> Fact:
 
 
 @lru_cache(maxsize=4096)
-def window_before(end: datetime, seconds: int) -> Window:
-    """Return the window of so many seconds that ends at `end`."""
-    return Window(end - timedelta(seconds=seconds), end)
+def _window(span: Span, slot: datetime) -> Window:
+    end = slot - timedelta(seconds=span.back)
+    if span.weeks:
+        # Wall time minus whole weeks; through UTC an hour that the clocks skip becomes a real one.
+        end = (end.astimezone(ZoneInfo(span.time_zone)) - timedelta(weeks=span.weeks)).astimezone(UTC)
+    return Window(end - timedelta(seconds=span.seconds), end)
 
 
 def floor_slot(now: datetime, interval_seconds: int) -> datetime:
@@ -138,10 +157,10 @@ class Selection(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     by: list[LabelName] = []
     aggregate: Aggregate = "sum"
 
-    def ask(self, metric: str, window: Window) -> Ask:
+    def ask(self, metric: str, span: Span) -> Ask:
         """Return the question for this selection."""
         whole = self.by or not self.labels
-        return Ask(metric, window, None if whole else fact(self.labels))
+        return Ask(metric, span, None if whole else fact(self.labels))
 
     def pick(self, answer: Answer) -> Answer:
         """Return the values by label set that the selection means."""

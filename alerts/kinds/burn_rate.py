@@ -7,15 +7,13 @@ bad events E = 1 − objective, a window burns more than f when bad > f · E · 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from alerts.kinds.base import Answer, Ask, Fact, Kind, MetricUse, Name, Read, Seconds, Selection, Verdict
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import Answer, Ask, Fact, Kind, MetricUse, Name, Seconds, Selection, Span, Verdict
 from core.errors import FieldError
 
 _Counts = Callable[[int], tuple[Answer, Answer]]
@@ -50,23 +48,25 @@ class BurnRateParameters(Selection, kw_only=True, frozen=True, forbid_unknown_fi
     min_bad: Annotated[int, Meta(ge=0)] = 3
 
 
-def asks(parameters: BurnRateParameters, slot: datetime) -> Sequence[Ask]:
+def asks(parameters: BurnRateParameters) -> Sequence[Ask]:
     """Ask for bad and total events over every window."""
     seconds = {length for pair in parameters.pairs for length in (pair.long_seconds, pair.short_seconds)}
     return tuple(
-        parameters.ask(metric, before(slot, length))
+        parameters.ask(metric, Span(length))
         for length in sorted(seconds)
         for metric in (parameters.bad, parameters.total)
     )
 
 
-def judge(parameters: BurnRateParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: BurnRateParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Find it wrong when any pair burns; the value is the burn of the first pair's long window."""
-    answers = {(ask.metric, ask.window): parameters.pick(read(ask)) for ask in asks(parameters, slot)}
+    found = {
+        (ask.metric, ask.span.seconds): parameters.pick(answer)
+        for ask, answer in zip(asks(parameters), answers, strict=True)
+    }
 
     def counts(seconds: int) -> tuple[Answer, Answer]:
-        window = before(slot, seconds)
-        return answers[parameters.bad, window], answers[parameters.total, window]
+        return found[parameters.bad, seconds], found[parameters.total, seconds]
 
     first = parameters.pairs[0]
     for labels, total in counts(first.long_seconds)[1].items():

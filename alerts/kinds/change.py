@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from alerts.kinds.base import HOLDS, Ask, Comparison, Kind, MetricUse, Name, Read, Seconds, Selection, Verdict
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import HOLDS, Answer, Ask, Comparison, Kind, MetricUse, Name, Seconds, Selection, Span, Verdict
 from core.errors import FieldError
 
 HUNDRED = Decimal(100)
@@ -30,16 +28,15 @@ class ChangeParameters(Selection, kw_only=True, frozen=True, forbid_unknown_fiel
     minimum: Decimal = Decimal(0)
 
 
-def asks(parameters: ChangeParameters, slot: datetime) -> Sequence[Ask]:
-    """Ask for the window that ends at the slot, and for the one before."""
-    then = slot - timedelta(seconds=parameters.offset_seconds)
-    ends = (slot, then)
-    return tuple(parameters.ask(parameters.metric, before(end, parameters.window_seconds)) for end in ends)
+def asks(parameters: ChangeParameters) -> Sequence[Ask]:
+    """Ask for the window that ends at the slot, and for the earlier one."""
+    spans = (Span(parameters.window_seconds), Span(parameters.window_seconds, parameters.offset_seconds))
+    return tuple(parameters.ask(parameters.metric, span) for span in spans)
 
 
-def judge(parameters: ChangeParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: ChangeParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare the change of each label set; where one side has no value, or percent has no base, it cannot be told."""
-    latest, earlier = (parameters.pick(read(ask)) for ask in asks(parameters, slot))
+    latest, earlier = (parameters.pick(answer) for answer in answers)
     holds = HOLDS[parameters.comparison]
     for labels in latest.keys() | earlier.keys():
         change, note = _change(parameters, latest.get(labels), earlier.get(labels))

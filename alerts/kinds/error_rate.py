@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
 
-from alerts.kinds.base import Ask, Kind, MetricUse, Name, Read, Seconds, Selection, Verdict
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import Answer, Ask, Kind, MetricUse, Name, Seconds, Selection, Span, Verdict
 from core.errors import FieldError
 
 ZERO = Decimal(0)
@@ -30,20 +28,20 @@ class ErrorRateParameters(Selection, kw_only=True, frozen=True, forbid_unknown_f
     min_total: Annotated[int, Meta(ge=0)] = 20
 
 
-def asks(parameters: ErrorRateParameters, slot: datetime) -> Sequence[Ask]:
+def asks(parameters: ErrorRateParameters) -> Sequence[Ask]:
     """Ask for the ratio, or for both counts."""
     names: tuple[Name, ...] = (parameters.ratio,) if parameters.ratio else (parameters.errors, parameters.total)
-    return tuple(parameters.ask(name, before(slot, parameters.window_seconds)) for name in names)
+    return tuple(parameters.ask(name, Span(parameters.window_seconds)) for name in names)
 
 
-def judge(parameters: ErrorRateParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: ErrorRateParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare exactly: errors > threshold × total."""
-    answers = [parameters.pick(read(ask)) for ask in asks(parameters, slot)]
+    picked = [parameters.pick(answer) for answer in answers]
     if parameters.ratio:
-        for labels, share in answers[0].items():
+        for labels, share in picked[0].items():
             yield Verdict(labels, share > parameters.threshold, share)
         return
-    errors, totals = answers
+    errors, totals = picked
     for labels, total in totals.items():
         bad = errors.get(labels, ZERO)
         if total <= 0:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from alerts.kinds.base import Ask, Kind, MetricUse, Name, Read, Verdict, fact
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import Answer, Ask, Fact, Kind, MetricUse, Name, Span, Verdict
 
 BUDGET_METRIC = "costs.budget.usage_ratio"
 HEALTH_METRIC = "platform.health_status"
@@ -58,55 +56,52 @@ class WatchdogParameters(msgspec.Struct, kw_only=True, frozen=True, forbid_unkno
     """Always wrong: who no longer hears of it knows that alerting has stopped."""
 
 
-def _ask(metric: str, slot: datetime) -> Sequence[Ask]:
-    return (Ask(metric, before(slot, STATE_SECONDS), None),)
+def _ask(metric: str) -> Sequence[Ask]:
+    return (Ask(metric, Span(STATE_SECONDS), None),)
 
 
-def _named(
-    metric: str, slot: datetime, read: Read, label: str, names: Sequence[str]
-) -> Iterator[tuple[tuple[tuple[str, str], ...], Decimal]]:
-    (ask,) = _ask(metric, slot)
+def _named(answers: Sequence[Answer], label: str, names: Sequence[str]) -> Iterator[tuple[Fact, Decimal]]:
     wanted = frozenset(names)
-    for labels, value in read(ask).items():
+    for labels, value in answers[0].items():
         if not wanted or dict(labels).get(label) in wanted:
             yield labels, value
 
 
-def judge_budget(parameters: BudgetParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge_budget(parameters: BudgetParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare how full each budget is."""
-    for labels, ratio in _named(BUDGET_METRIC, slot, read, "budget", parameters.budgets):
+    for labels, ratio in _named(answers, "budget", parameters.budgets):
         yield Verdict(labels, ratio >= parameters.threshold, ratio)
 
 
-def judge_health(parameters: HealthParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge_health(parameters: HealthParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare the state of each check: 0 is well, 1 a warning, 2 failed."""
     worst = FAILED if parameters.at_least == "failed" else WARNING
-    for labels, value in _named(HEALTH_METRIC, slot, read, "check", parameters.checks):
+    for labels, value in _named(answers, "check", parameters.checks):
         yield Verdict(labels, value >= worst, value)
 
 
-def judge_heartbeat(parameters: HeartbeatParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge_heartbeat(parameters: HeartbeatParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare how long each has been silent."""
-    for labels, silence in _named(HEARTBEAT_METRIC, slot, read, "heartbeat", parameters.heartbeats):
+    for labels, silence in _named(answers, "heartbeat", parameters.heartbeats):
         yield Verdict(labels, silence > parameters.silent_seconds, silence)
 
 
-def judge_external(parameters: ExternalParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge_external(parameters: ExternalParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Compare how long the alert has not been heard of."""
-    for labels, silence in _named(EXTERNAL_METRIC, slot, read, "external", [parameters.alertname]):
+    for labels, silence in _named(answers, "external", [parameters.alertname]):
         yield Verdict(labels, silence > parameters.silent_seconds, silence)
 
 
-def judge_watchdog(parameters: WatchdogParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge_watchdog(parameters: WatchdogParameters, answers: Sequence[Answer]) -> Iterator[Verdict]:
     """Always wrong."""
-    yield Verdict(fact({}), True)
+    yield Verdict((), True)
 
 
 BUDGET = Kind(
     name="budget",
     purpose="A budget is used up to a share of its limit.",
     parameters=BudgetParameters,
-    asks=lambda _, slot: _ask(BUDGET_METRIC, slot),
+    asks=lambda _: _ask(BUDGET_METRIC),
     judge=judge_budget,
     uses=lambda _: (MetricUse("", BUDGET_METRIC),),
     example={"threshold": "0.8"},
@@ -115,7 +110,7 @@ HEALTH = Kind(
     name="health",
     purpose="A health check of the platform fails.",
     parameters=HealthParameters,
-    asks=lambda _, slot: _ask(HEALTH_METRIC, slot),
+    asks=lambda _: _ask(HEALTH_METRIC),
     judge=judge_health,
     uses=lambda _: (MetricUse("", HEALTH_METRIC),),
     example={"checks": ["database"], "at_least": "failed"},
@@ -124,7 +119,7 @@ HEARTBEAT = Kind(
     name="heartbeat",
     purpose="An outside system has not been heard of for too long.",
     parameters=HeartbeatParameters,
-    asks=lambda _, slot: _ask(HEARTBEAT_METRIC, slot),
+    asks=lambda _: _ask(HEARTBEAT_METRIC),
     judge=judge_heartbeat,
     uses=lambda _: (MetricUse("", HEARTBEAT_METRIC),),
     example={"heartbeats": ["nightly-import"], "silent_seconds": 90000},
@@ -133,7 +128,7 @@ EXTERNAL = Kind(
     name="external",
     purpose="Another system's alert has not been heard of for too long.",
     parameters=ExternalParameters,
-    asks=lambda _, slot: _ask(EXTERNAL_METRIC, slot),
+    asks=lambda _: _ask(EXTERNAL_METRIC),
     judge=judge_external,
     uses=lambda _: (MetricUse("", EXTERNAL_METRIC),),
     example={"alertname": "Watchdog", "silent_seconds": 600},
@@ -143,4 +138,5 @@ WATCHDOG = Kind(
     purpose="Always fires: its silence means that alerting has stopped.",
     parameters=WatchdogParameters,
     judge=judge_watchdog,
+    needs_data=False,
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from alerts.kinds.base import HOLDS, Ask, Comparison, Kind, MetricUse, Name, Read, Seconds, Selection, Verdict
-from alerts.kinds.base import window_before as before
+from alerts.kinds.base import HOLDS, Answer, Ask, Comparison, Kind, MetricUse, Name, Seconds, Selection, Span, Verdict
 
 
 class ThresholdParameters(Selection, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -19,17 +17,16 @@ class ThresholdParameters(Selection, kw_only=True, frozen=True, forbid_unknown_f
     window_seconds: Seconds = 300
 
 
-def asks(parameters: ThresholdParameters, slot: datetime) -> Sequence[Ask]:
+def asks(parameters: ThresholdParameters) -> Sequence[Ask]:
     """Ask for the window that ends at the slot."""
-    return (parameters.ask(parameters.metric, before(slot, parameters.window_seconds)),)
+    return (parameters.ask(parameters.metric, Span(parameters.window_seconds)),)
 
 
-def judge(parameters: ThresholdParameters, slot: datetime, read: Read) -> Iterator[Verdict]:
+def judge(parameters: ThresholdParameters, answers: Sequence[Answer]) -> Iterable[Verdict]:
     """Compare each value with the threshold."""
     holds, threshold = HOLDS[parameters.comparison], parameters.threshold
-    (ask,) = asks(parameters, slot)
-    for labels, value in parameters.pick(read(ask)).items():
-        yield Verdict(labels, holds(value, threshold), value)
+    answer = parameters.pick(answers[0])
+    return [Verdict(labels, holds(value, threshold), value) for labels, value in answer.items()]
 
 
 def uses(parameters: ThresholdParameters) -> Iterator[MetricUse]:

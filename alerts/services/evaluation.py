@@ -7,19 +7,19 @@ not grow with the number of rules, and rules that find nothing wrong cost no wri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from uuid import UUID
 
-import msgspec
 import structlog
 from django.db import transaction
 from django.db.models import Q
 
+from alerts import dockets
 from alerts.choices import EVALUATED_KINDS
-from alerts.judging import Finding, Terms, judge_all, terms_of
+from alerts.judging import Finding
 from alerts.kinds import floor_slot
 from alerts.models import AlertRule, EvaluationClock
 from alerts.services import findings, intake
@@ -33,18 +33,6 @@ log = structlog.get_logger(__name__)
 
 class LeaseLost(Exception):
     """Another worker has taken over what this one evaluated; its results are thrown away."""
-
-
-class DueRule(NamedTuple):
-    """What of a rule is read for every evaluation."""
-
-    id: UUID
-    kind: str
-    parameters: Mapping[str, object]
-    no_data: str
-    interval_seconds: int
-    revision: int
-    last_error: str
 
 
 @dataclass(slots=True)
@@ -70,6 +58,14 @@ class Batch:
         self.renewed = elapsed
 
 
+class Judged(NamedTuple):
+    """What the rules of one slot have found, in the order of the rules."""
+
+    slot: datetime
+    rules: Sequence[dockets.KeptRule]
+    found: Sequence[Finding]
+
+
 def run(now: datetime) -> int:
     """Evaluate every enabled rule whose slot has come; returns how many. Nothing is done twice by two workers.
 
@@ -78,14 +74,13 @@ def run(now: datetime) -> int:
     batch = _claim(now)
     if not batch.clocks:
         return 0
-    rules = _rules(batch)
     try:
-        found = _judge(batch, rules, now)
-        _commit(batch, rules, found, now)
+        judged = [_judge(batch, slot, now) for slot in sorted(set(batch.slots.values()))]
+        _commit(batch, judged, now)
     except LeaseLost:
         log.warning("evaluation_overtaken", intervals=sorted(batch.slots))
         return 0
-    return len(rules)
+    return sum(len(one.rules) for one in judged)
 
 
 def next_slot(interval_seconds: int, now: datetime) -> datetime:
@@ -138,64 +133,34 @@ def _clocks(now: datetime) -> list[EvaluationClock]:
     return [clocks[seconds] for seconds in sorted(intervals)]
 
 
-def _rules(batch: Batch) -> list[DueRule]:
-    rules = AlertRule.objects.filter(
-        enabled=True, kind__in=EVALUATED_KINDS, interval_seconds__in=list(batch.slots)
-    ).order_by()
-    return [DueRule(*row) for row in rules.values_list(*DueRule._fields)]
+def _judge(batch: Batch, slot: datetime, now: datetime) -> Judged:
+    """Return what the rules find whose intervals share this slot."""
+    intervals = [seconds for seconds, own in batch.slots.items() if own == slot]
+    rules, docket = dockets.load(intervals)
+    return Judged(slot, rules, docket.judge(slot, after_each=lambda: batch.keep(now)))
 
 
-def _judge(batch: Batch, rules: list[DueRule], now: datetime) -> list[Finding]:
-    """Return the finding of every rule; parameters that this version does not take are that rule's error."""
-    wanted: list[tuple[Terms, datetime]] = []
-    broken: dict[int, Finding] = {}
-    for index, rule in enumerate(rules):
-        try:
-            wanted.append((terms_of(rule.kind, rule.parameters), batch.slots[rule.interval_seconds]))
-        except (msgspec.ValidationError, KeyError) as error:
-            broken[index] = Finding(error=f"the parameters are not those of this kind: {error}")
-    judged = iter(judge_all(wanted, after_each=_keeper(batch, now)))
-    return [broken[index] if index in broken else next(judged) for index in range(len(rules))]
-
-
-def _keeper(batch: Batch, now: datetime) -> Callable[[], None]:
-    return lambda: batch.keep(now)
-
-
-def _commit(batch: Batch, rules: list[DueRule], found: list[Finding], now: datetime) -> None:
+def _commit(batch: Batch, judged: Sequence[Judged], now: datetime) -> None:
     """Write what was found, and that it was found, in one transaction; raises LeaseLost when it is too late."""
     with transaction.atomic():
+        counts = Counter(rule.interval_seconds for one in judged for rule in one.rules)
         for clock in batch.clocks:
             done = leases.release(
                 last_slot=batch.slots[clock.interval_seconds],
                 evaluated_at=now,
                 seconds=time.monotonic() - batch.begun,
-                rule_count=sum(rule.interval_seconds == clock.interval_seconds for rule in rules),
+                rule_count=counts[clock.interval_seconds],
             )
             if not leases.held(clock).update(**done):
                 raise LeaseLost
-        reports = findings.reports_of(
-            [
-                findings.Found(rule.id, rule.revision, rule.no_data, batch.slots[rule.interval_seconds], finding)
-                for rule, finding in zip(rules, found, strict=True)
-            ]
-        )
-        for slot in sorted({report.starts_at for report in reports}):
-            intake.record([report for report in reports if report.starts_at == slot], now=_as_of(slot, now))
-        findings.keep_errors(
-            {
-                rule.id: finding.error
-                for rule, finding in zip(rules, found, strict=True)
-                if _error(finding) != rule.last_error
-            },
-            now=now,
-        )
+        open_alerts = findings.open_alerts()
+        for one in judged:
+            reports = findings.reports_of(one.rules, one.found, open_alerts, slot=one.slot)
+            if reports:
+                intake.record(reports, now=_as_of(one.slot, now))
+        findings.keep_errors([pair for one in judged for pair in zip(one.rules, one.found, strict=True)], now=now)
 
 
 def _as_of(slot: datetime, now: datetime) -> datetime:
     """Return the instant by which `for` is counted: the slot, whole intervals apart, unless it is long past."""
     return slot if now - slot <= PUNCTUAL else now
-
-
-def _error(finding: Finding) -> str:
-    return "" if finding.waiting else finding.error[:500]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from alerts.choices import NoData
+from alerts.dockets import KeptRule
 from alerts.judging import Finding
 from alerts.kinds.base import Fact, Verdict, fact
 from alerts.models import Alert, AlertRule
@@ -19,44 +21,48 @@ from alerts.reports import Report
 from core.money import to_text
 
 SOURCE = "rule"
-NO_DATA = ("reason", "no data")
+NO_DATA_NOTE = "no data"
+NO_DATA = ("reason", NO_DATA_NOTE)
 RESERVED_LABELS = frozenset({"alertname", "severity"})
 _FIELD = re.compile(r"\{\{\s*(value|labels\.[\w.-]+)\s*\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one rule, as it was at `revision`, found as of `slot`."""
-
-    rule_id: UUID
-    revision: int
-    no_data: str
-    slot: datetime
-    finding: Finding
-
-
-def reports_of(found: Sequence[Found]) -> list[Report]:
+def reports_of(
+    rules: Sequence[KeptRule], found: Sequence[Finding], open_alerts: Mapping[UUID, Sequence[Fact]], *, slot: datetime
+) -> list[Report]:
     """Return the reports that follow: of what is wrong, and of open alerts whose label set is right again.
 
     Runs in the transaction that commits them, with the rules it reports of locked: a rule that was changed, disabled
-    or deleted while it was evaluated has nothing to say. Makes three queries, however many rules there are.
+    or deleted while it was evaluated has nothing to say. Makes one query, however many rules there are.
     """
-    open_alerts = _open_alerts()
-    telling = [one for one in found if one.rule_id in open_alerts or _tells(one)]
+    telling = [
+        (rule, finding)
+        for rule, finding in zip(rules, found, strict=True)
+        if rule.id in open_alerts or _tells(rule, finding)
+    ]
     if not telling:
         return []
-    rules = {
+    current = {
         rule.pk: rule
         for rule in AlertRule.objects.select_for_update(of=("self",))
-        .filter(pk__in=[one.rule_id for one in telling], enabled=True)
+        .filter(pk__in=[rule.id for rule, _ in telling], enabled=True)
         .order_by("pk")
     }
     reports: list[Report] = []
-    for one in telling:
-        rule = rules.get(one.rule_id)
-        if rule is not None and rule.revision == one.revision:
-            reports.extend(_of_rule(rule, one, open_alerts.get(one.rule_id, ())))
+    for known, finding in telling:
+        rule = current.get(known.id)
+        if rule is not None and rule.revision == known.revision:
+            reports.extend(_of_rule(rule, finding, slot, open_alerts.get(known.id, ())))
     return reports
+
+
+def open_alerts() -> dict[UUID, list[Fact]]:
+    """Return the label sets of the open alerts of rules, by rule."""
+    found: dict[UUID, list[Fact]] = {}
+    rows = Alert.objects.filter(resolved_at=None, source=SOURCE, rule__isnull=False)
+    for rule_id, labels in rows.values_list("rule_id", "labels"):
+        found.setdefault(rule_id, []).append(fact(labels))
+    return found
 
 
 def labels_of(rule: AlertRule, found: Fact) -> dict[str, str]:
@@ -79,60 +85,54 @@ def annotations_of(rule: AlertRule, labels: Mapping[str, str], value: Decimal | 
     return {**{name: text for name, text in usual.items() if text}, **said}
 
 
-def keep_errors(errors: Mapping[UUID, str], *, now: datetime) -> None:
-    """Keep why rules could not look, as far as that has changed; as many statements as there are different reasons."""
-    by_text: dict[str, list[UUID]] = {}
-    for rule_id, text in errors.items():
-        by_text.setdefault(text[:500], []).append(rule_id)
-    for text, ids in by_text.items():
-        rules = AlertRule.objects.filter(pk__in=ids)
-        if text:
-            rules.filter(error_since=None).update(error_since=now)
-            rules.update(last_error=text)
-        else:
-            rules.update(last_error="", error_since=None)
+def keep_errors(found: Iterable[tuple[KeptRule, Finding]], *, now: datetime) -> None:
+    """Keep why rules could not look, as far as that has changed; one statement for each reason that is new."""
+    errors = {rule.id: finding.error[:500] for rule, finding in found if finding.error and not finding.waiting}
+    looked = {rule.id for rule, _ in found}
+    known = dict(AlertRule.objects.exclude(last_error="").values_list("pk", "last_error"))
+    mended = [pk for pk in known if pk in looked and pk not in errors]
+    if mended:
+        AlertRule.objects.filter(pk__in=mended).update(last_error="", error_since=None)
+    changed: dict[str, list[UUID]] = {}
+    for pk, text in errors.items():
+        if known.get(pk) != text:
+            changed.setdefault(text, []).append(pk)
+    for text, keys in changed.items():
+        rules = AlertRule.objects.filter(pk__in=keys)
+        rules.update(last_error=text, error_since=Coalesce("error_since", Value(now, DateTimeField())))
 
 
-def _open_alerts() -> dict[UUID, list[Fact]]:
-    """Return the label sets of the open alerts of rules, by rule."""
-    found: dict[UUID, list[Fact]] = {}
-    rows = Alert.objects.filter(resolved_at=None, source=SOURCE, rule__isnull=False)
-    for rule_id, labels in rows.values_list("rule_id", "labels"):
-        found.setdefault(rule_id, []).append(fact(labels))
-    return found
-
-
-def _tells(one: Found) -> bool:
-    finding = one.finding
+def _tells(rule: KeptRule, finding: Finding) -> bool:
     if any(verdict.active for verdict in finding.verdicts):
         return True
-    unknown = not finding.verdicts or any(verdict.active is None for verdict in finding.verdicts)
-    return one.no_data == NoData.FIRE and unknown
+    if rule.no_data != NoData.FIRE:
+        return False
+    return not finding.verdicts or any(verdict.active is None for verdict in finding.verdicts)
 
 
-def _of_rule(rule: AlertRule, one: Found, open_labels: Iterable[Fact]) -> Iterator[Report]:
-    verdicts = list(_with_no_data(one))
+def _of_rule(rule: AlertRule, finding: Finding, slot: datetime, open_labels: Iterable[Fact]) -> Iterator[Report]:
+    verdicts = list(_with_no_data(rule, finding))
     by_labels = {fact(labels_of(rule, verdict.labels)): verdict for verdict in verdicts}
     for labels, verdict in by_labels.items():
         if _active(rule, verdict):
-            yield _report(rule, one.slot, labels, verdict, active=True)
+            yield _report(rule, slot, labels, verdict, active=True)
     for labels in open_labels:
         known = by_labels.get(labels)
         if known is not None:
             if _right(rule, known):
-                yield _report(rule, one.slot, labels, known, active=False)
-        elif _vanished_is_right(rule, one, labels):
-            yield _report(rule, one.slot, labels, Verdict(labels, False, None, "no data"), active=False)
+                yield _report(rule, slot, labels, known, active=False)
+        elif _vanished_is_right(rule, finding, labels):
+            yield _report(rule, slot, labels, Verdict(labels, False, None, NO_DATA_NOTE), active=False)
         elif rule.no_data == NoData.FIRE and NO_DATA not in labels:
-            yield _report(rule, one.slot, labels, Verdict(labels, True, None, "no data"), active=True)
+            yield _report(rule, slot, labels, Verdict(labels, True, None, NO_DATA_NOTE), active=True)
 
 
-def _with_no_data(one: Found) -> Iterator[Verdict]:
+def _with_no_data(rule: AlertRule, finding: Finding) -> Iterator[Verdict]:
     """Yield the verdicts, and one about missing data where there is none at all and the rule counts that as wrong."""
-    if one.finding.verdicts:
-        yield from one.finding.verdicts
-    elif one.no_data == NoData.FIRE:
-        yield Verdict((NO_DATA,), True, None, one.finding.error or "no data")
+    if finding.verdicts:
+        yield from finding.verdicts
+    elif rule.no_data == NoData.FIRE:
+        yield Verdict((NO_DATA,), True, None, finding.error or NO_DATA_NOTE)
 
 
 def _active(rule: AlertRule, verdict: Verdict) -> bool:
@@ -143,13 +143,13 @@ def _right(rule: AlertRule, verdict: Verdict) -> bool:
     return verdict.active is False or (verdict.active is None and rule.no_data == NoData.RESOLVE)
 
 
-def _vanished_is_right(rule: AlertRule, one: Found, labels: Fact) -> bool:
+def _vanished_is_right(rule: AlertRule, finding: Finding, labels: Fact) -> bool:
     """Say whether an open alert is over although nothing was found for its label set.
 
     One about missing data is, as soon as there is data; any other by the rule's policy.
     """
     if NO_DATA in labels:
-        return bool(one.finding.verdicts)
+        return bool(finding.verdicts)
     return rule.no_data == NoData.RESOLVE
 
 

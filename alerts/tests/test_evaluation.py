@@ -142,7 +142,7 @@ def test_evaluation__metric_works_again__forgets_the_error(told: Told, now: date
 
 def test_evaluation__metric_is_not_offered__waits_without_an_error(told: Told, now: datetime) -> None:
     watched = rule(now)
-    AlertRule.objects.update(parameters={**watched.parameters, "metric": "slas.later"})
+    AlertRule.objects.update(parameters={**watched.parameters, "metric": "slas.later"}, revision=2)
 
     evaluation.run(now)
 
