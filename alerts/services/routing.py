@@ -17,6 +17,7 @@ from django.db.models import F
 
 from alerts.choices import ACTIVE_STATES
 from alerts.models import Alert, AlertGroup, AlertGroupMember
+from alerts.services import nudges
 from alerts.services.routetree import RouteTree, labels_of, load_tree
 from alerts.tree import Branch, group_key, reach
 
@@ -136,6 +137,8 @@ class _Batch:
             group.next_flush_at = due if group.next_flush_at is None else min(due, group.next_flush_at)
             group.changes += 1
         AlertGroup.objects.bulk_update(groups, ["next_flush_at", "changes"], batch_size=200)
+        if any(group.next_flush_at == self.now for group in groups):
+            nudges.wake("flush_groups")
 
     def _due(self, group: AlertGroup, alerts: Sequence[Alert]) -> datetime:
         branch = self.tree.branch(group.route_id)

@@ -30,7 +30,9 @@ def receiver(name: str = "team", *channels: Channel, **values: Any) -> Receiver:
 
 
 def root(to: Receiver | None = None, *, group_by: Sequence[str] = ("alertname",), **values: Any) -> Route:
-    """Make the root of the tree."""
+    """Make a root in place of the tree that an installation begins with."""
+    Route.objects.exclude(parent=None).delete()
+    Route.objects.all().delete()
     return Route.objects.create(name="root", receiver=to or receiver(), group_by=list(group_by), **values)
 
 

@@ -15,6 +15,7 @@ from alerts.fingerprints import fingerprint
 from alerts.lifecycle import Step, is_worse, opened, quiet_until, reported
 from alerts.models import AlertRule
 from alerts.reports import Report
+from alerts.services import nudges
 from alerts.services.intake import postgresql, sqlite
 from alerts.services.intake.rows import Changed, Known, New, Past, ReadPast
 from core.ids import uuid7s
@@ -46,12 +47,16 @@ def record(reports: Sequence[Report], *, now: datetime) -> Recorded:
     with transaction.atomic(savepoint=False):
         for _ in range(TRIES):
             if not waiting:
-                return total
+                break
             batch = _Batch(dict(sorted(waiting.items())), now)
             lost = batch.write()
             total = batch.add_to(total, lost)
             waiting = {key: waiting[key] for key in lost}
-    raise RuntimeError(f"{len(waiting)} alerts were changed by others {TRIES} times over")
+        if waiting:
+            raise RuntimeError(f"{len(waiting)} alerts were changed by others {TRIES} times over")
+        if total.opened or total.changed or total.resolved:
+            nudges.wake("route")
+    return total
 
 
 @dataclass

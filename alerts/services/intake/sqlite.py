@@ -61,7 +61,7 @@ def read_past(fingerprints: Sequence[str], since: datetime) -> list[Past]:
 def insert(rows: Sequence[New], now: datetime) -> list[str]:
     """Write new alerts with their first fact; nobody can have opened one meanwhile."""
     if rows:
-        at = _text(now)
+        at = _stamp(now)
         with connection.cursor() as cursor:
             cursor.executemany(_INSERT, [_inserted(row, at) for row in rows])
             cursor.executemany(_FACT, [_first_fact(row, at) for row in rows])
@@ -71,7 +71,7 @@ def insert(rows: Sequence[New], now: datetime) -> list[str]:
 def update(rows: Sequence[Changed], now: datetime) -> list[str]:
     """Write what open alerts have become, with a fact for each change; nobody can have changed one meanwhile."""
     if rows:
-        at = _text(now)
+        at = _stamp(now)
         with connection.cursor() as cursor:
             cursor.executemany(_UPDATE, [_updated(row, at) for row in rows])
             facts = list(_facts(rows, at))
@@ -152,8 +152,11 @@ def _json(value: object) -> str:
 
 
 def _text(value: datetime | None) -> str | None:
-    adapted: str | None = connection.ops.adapt_datetimefield_value(value)
-    return None if adapted is None else str(adapted)
+    return None if value is None else _stamp(value)
+
+
+def _stamp(value: datetime) -> str:
+    return str(connection.ops.adapt_datetimefield_value(value))
 
 
 def _moment(value: datetime | None) -> datetime | None:
