@@ -9,6 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from alerts import sweeps
+from alerts.services import oncall
 
 
 @shared_task(ignore_result=True, acks_late=True, expires=10, time_limit=300)
@@ -75,3 +76,9 @@ def watch() -> None:
 def prune() -> None:
     """Remove old alerts, messages and events."""
     sweeps.run("prune", timezone.now())
+
+
+@shared_task(ignore_result=True, acks_late=True, expires=3600, time_limit=300)
+def check_schedules() -> None:
+    """Look for gaps and inactive people in the on-call schedules of the coming 30 days."""
+    oncall.check_schedules(timezone.now())

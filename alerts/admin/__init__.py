@@ -1,5 +1,5 @@
 """The admin pages of the alerts app."""
 
-from alerts.admin import incidents, routing, rules, schedules
+from alerts.admin import channels, incidents, notifications, policies, reliability, routing, rules, schedules
 
-__all__ = ["incidents", "routing", "rules", "schedules"]
+__all__ = ["channels", "incidents", "notifications", "policies", "reliability", "routing", "rules", "schedules"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from alerts.api import rules_urls
+from alerts.api import incidents_urls, rules_urls
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *incidents_urls.urlpatterns,
     *rules_urls.urlpatterns,
 ]

@@ -26,6 +26,7 @@ class ContactMethod(models.Model):
 
     class Meta:
         ordering = ["user", "delay_minutes", "id"]
+        permissions = [("manage_contacts", "Can look after the contact methods of others")]
         constraints = [models.UniqueConstraint(fields=["user", "kind", "address"], name="contact_method_once")]
 
     def __str__(self) -> str:

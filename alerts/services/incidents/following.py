@@ -67,7 +67,7 @@ def _reopen(incident: Incident, now: datetime) -> bool:
             return False
         had = {"acknowledged_by": incident.acknowledged_by}
         incident.refresh_from_db()
-        record_event(incident, "acknowledgement_expired", now=now, data=had)
+        record_event(incident, "ack_expired", now=now, data=had)
         audit.record("incident.acknowledgement_expired", incident, now=now, before=had)
         escalation.start(incident, now=now)
     return True
