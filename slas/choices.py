@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import TextChoices
+from django.db.models import IntegerChoices, TextChoices
 
 
 class SliKind(TextChoices):
@@ -100,3 +100,88 @@ class SloState(TextChoices):
     BURNING = "burning", "burning too fast"
     EXHAUSTED = "exhausted", "budget exhausted"
     NO_DATA = "no_data"
+
+
+class PolicyAction(TextChoices):
+    """What a step of an error budget policy does."""
+
+    NOTIFY = "notify", "tell people"
+    APPROVAL = "approval", "changes need an approval"
+    FREEZE = "freeze", "changes are frozen"
+    INCIDENT = "incident", "open an incident"
+
+
+class Series(IntegerChoices):
+    """What the numbers of a bucket count."""
+
+    EVENTS = 0, "events"
+    SLICES = 1, "slices of time, good or bad"
+    RATIOS = 2, "ratios of slices, in parts of RATIO_UNIT"
+
+
+class ContractMetric(TextChoices):
+    """What a contract's availability is counted in."""
+
+    REQUEST_RATIO = "request_ratio", "good requests of all requests"
+    DOWNTIME_MINUTES = "downtime_minutes", "minutes that were not down"
+
+
+class PeriodStatus(TextChoices):
+    """How far a contract's period has come."""
+
+    OPEN = "open"
+    PROVISIONAL = "provisional"
+    FINAL = "final"
+    CREDITED = "credited"
+    DISPUTED = "disputed"
+    WAIVED = "waived"
+
+
+PERIOD_MOVES: dict[str, frozenset[str]] = {
+    PeriodStatus.OPEN: frozenset({PeriodStatus.PROVISIONAL}),
+    PeriodStatus.PROVISIONAL: frozenset({PeriodStatus.FINAL}),
+    PeriodStatus.FINAL: frozenset({PeriodStatus.CREDITED, PeriodStatus.DISPUTED, PeriodStatus.WAIVED}),
+    PeriodStatus.DISPUTED: frozenset({PeriodStatus.FINAL, PeriodStatus.CREDITED, PeriodStatus.WAIVED}),
+    PeriodStatus.CREDITED: frozenset(),
+    PeriodStatus.WAIVED: frozenset(),
+}
+# Numbers still follow late data and exclusions in these; in all others they never move.
+MOVING_PERIODS = (PeriodStatus.OPEN, PeriodStatus.PROVISIONAL)
+
+
+class ReportKind(TextChoices):
+    """What a report is about."""
+
+    SLA = "sla", "SLA by contract"
+    ERROR_BUDGETS = "error_budgets", "error budget status"
+    SLO_HISTORY = "slo_history", "SLO history"
+    OWNERS = "owners", "roll-up by service owner"
+
+
+class ReportFormat(TextChoices):
+    """The files of a report."""
+
+    HTML = "html", "HTML"
+    PDF = "pdf", "PDF"
+    CSV = "csv", "CSV"
+    JSON = "json", "JSON"
+
+
+class Impact(TextChoices):
+    """How a status page says a component does, the worst last."""
+
+    NO_DATA = "no_data", "No data"
+    OPERATIONAL = "operational", "Operational"
+    MAINTENANCE = "maintenance", "Under maintenance"
+    DEGRADED = "degraded", "Degraded performance"
+    PARTIAL = "partial", "Partial outage"
+    MAJOR = "major", "Major outage"
+
+
+class IncidentStage(TextChoices):
+    """What the updates of a public incident say."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"

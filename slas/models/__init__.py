@@ -1,5 +1,7 @@
 """Tables of the slas app."""
 
+from slas.models.buckets import SliBucket
+from slas.models.contracts import Customer, DowntimeDay, SLAContract, SLAContractRevision, SLAPeriod, SLATier
 from slas.models.objectives import (
     BudgetPolicy,
     Exclusion,
@@ -9,13 +11,35 @@ from slas.models.objectives import (
     SloComponent,
     SloRevision,
 )
+from slas.models.reports import Report, ReportFile
+from slas.models.standing import BudgetPolicyStep, PolicyStepFiring, SloSnapshot, SloStatus, SourceReading
+from slas.models.status import StatusComponent, StatusIncident, StatusMaintenance, StatusPage, StatusUpdate
 
 __all__ = [
     "BudgetPolicy",
+    "BudgetPolicyStep",
+    "Customer",
+    "DowntimeDay",
     "Exclusion",
+    "PolicyStepFiring",
+    "Report",
+    "ReportFile",
+    "SLAContract",
+    "SLAContractRevision",
+    "SLAPeriod",
+    "SLATier",
     "Service",
     "Sli",
+    "SliBucket",
     "Slo",
     "SloComponent",
     "SloRevision",
+    "SloSnapshot",
+    "SloStatus",
+    "SourceReading",
+    "StatusComponent",
+    "StatusIncident",
+    "StatusMaintenance",
+    "StatusPage",
+    "StatusUpdate",
 ]
