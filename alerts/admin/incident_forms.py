@@ -77,12 +77,6 @@ class AcknowledgeForm(OptionalReasonForm):
     field_order = ("minutes", "reason")
 
 
-class NoteForm(DialogForm):
-    """A line for the timeline."""
-
-    text = forms.CharField(max_length=10_000, widget=Textarea(attrs={"rows": 4}))
-
-
 class RoleForm(DialogForm):
     """Who does what."""
 
@@ -91,7 +85,7 @@ class RoleForm(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["user"].queryset = people()  # type: ignore[attr-defined]  # a choice of rows
+        self.fields["user"].queryset = people()
 
 
 class MergeForm(OptionalReasonForm):
@@ -103,7 +97,7 @@ class MergeForm(OptionalReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         others = Incident.objects.filter(status__in=OPEN_INCIDENTS).exclude(pk=self.object_id).order_by("-number")
-        self.fields["into"].queryset = others  # type: ignore[attr-defined]  # a choice of rows
+        self.fields["into"].queryset = others
 
 
 class ActionItemForm(DialogForm):
@@ -116,7 +110,7 @@ class ActionItemForm(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["owner"].queryset = people()  # type: ignore[attr-defined]  # a choice of rows
+        self.fields["owner"].queryset = people()
 
 
 class PostmortemForm(forms.Form):

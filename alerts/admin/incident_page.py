@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts import reliability
-from alerts.admin.incident_forms import NoteForm, PostmortemForm
+from alerts.admin.incident_forms import PostmortemForm
 from alerts.choices import EscalationStatus, IncidentStatus
 from alerts.incident_costs import cost_of
 from alerts.models import ActionItem, EscalationRun, Incident, IncidentEvent, Notification, Postmortem
@@ -66,7 +66,6 @@ def incident_page(incident: Incident, now: datetime) -> dict[str, Any]:
         "incident_items": list(ActionItem.objects.filter(incident=incident).select_related("owner")),
         "incident_pages": _pages(incident),
         "incident_postmortem": Postmortem.objects.filter(incident=incident).first(),
-        "incident_note": NoteForm(),
         "incident_open": incident.resolved_at is None,
         "today": timezone.localdate(now),
     }

@@ -198,7 +198,7 @@ class ContactMethodAdmin(SavesByService[ContactMethod]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactMethod]:
         rows = super().get_queryset(request)
-        return rows if manages(request) else rows.filter(user_id=request.user.pk)
+        return rows if manages(request) else rows.filter(user__pk=request.user.pk or 0)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         own = ("kind", "address", ("delay_minutes", "least_severity"), "enabled")

@@ -120,7 +120,7 @@ class OverrideForm(DialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["user"].queryset = people()  # type: ignore[attr-defined]  # a choice of rows
+        self.fields["user"].queryset = people()
         now = timezone.localtime().replace(second=0, microsecond=0)
         self.fields["starts_at"].initial = now
         self.fields["ends_at"].initial = now + timedelta(hours=8)
