@@ -22,6 +22,7 @@ from alerts.models.oncall import (
     RotationMember,
 )
 from alerts.models.outbox import (
+    DeadLetter,
     DeliveryAttempt,
     Notification,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Channel",
     "ChecklistTick",
     "ContactMethod",
+    "DeadLetter",
     "DeliveryAttempt",
     "DetectionRule",
     "EscalationLog",

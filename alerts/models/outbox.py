@@ -42,6 +42,8 @@ class Notification(Leased):
     status = models.CharField(max_length=10, choices=NotificationStatus, default=NotificationStatus.PENDING)
     due_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
+    # How many were made before somebody sent it again: the schedule of retries begins anew there.
+    attempts_before = models.PositiveSmallIntegerField(default=0)
     failed_over = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     deadline = models.DateTimeField(null=True)
@@ -79,6 +81,14 @@ class Notification(Leased):
 
     def __str__(self) -> str:
         return str(self.payload.get("title", self.dedup_key))[:120]
+
+
+class DeadLetter(Notification):
+    """A message that was given up: somebody looks at why, and sends it again or lets it be."""
+
+    class Meta:
+        proxy = True
+        ordering = ["-id"]
 
 
 class DeliveryAttempt(AppendOnlyModel):

@@ -159,7 +159,7 @@ class Mailbox:
             return self.codes.pop(0)
         content = envelope.content
         assert isinstance(content, bytes)
-        self.mails.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]  # by the policy
+        self.mails.append(message_from_bytes(content, policy=policy.default))
         self.envelopes.append(envelope)
         return "250 OK"
 
@@ -181,12 +181,17 @@ def mail_server(settings: Any) -> Iterator[Mailbox]:
     try:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST = "127.0.0.1"
-        settings.EMAIL_PORT = controller.server.sockets[0].getsockname()[1]
+        settings.EMAIL_PORT = _port(controller)
         settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
         settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
         yield mailbox
     finally:
         controller.stop()
+
+
+def _port(controller: Controller) -> int:
+    server: Any = controller.server
+    return int(server.sockets[0].getsockname()[1])
 
 
 def _units(text: str) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from alerts.services.delivery.claiming import claim
+from alerts.models import Notification
+from alerts.services.delivery.claiming import claim, claim_one
 from alerts.services.delivery.sending import send_all
 from alerts.services.delivery.settling import settle
 from alerts.services.delivery.upkeep import look_after
@@ -38,4 +39,17 @@ def run(now: datetime) -> int:
     return count
 
 
-__all__ = ["run"]
+def deliver_one(row: Notification, *, now: datetime) -> bool:
+    """Try one message now, past rates, circuits and switched-off channels; False when another worker has it."""
+    begun = time.monotonic()
+
+    def clock() -> datetime:
+        return now + timedelta(seconds=time.monotonic() - begun)
+
+    batch = claim_one(row, now)
+    for results in send_all(batch, clock):
+        settle(batch, results, clock())
+    return bool(batch.rows)
+
+
+__all__ = ["deliver_one", "run"]

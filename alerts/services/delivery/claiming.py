@@ -47,6 +47,13 @@ def claim(now: datetime) -> Batch:
     return batch
 
 
+def claim_one(row: Notification, now: datetime) -> Batch:
+    """Take this one row, whatever the state of its channel."""
+    rows = _taken(Notification.objects.filter(PENDING, pk=row.pk), 1, now)
+    channel = row.channel
+    return Batch(rows=rows, channels={channel.pk: channel} if channel else {}, until=now + LEASE)
+
+
 def due(now: datetime) -> QuerySet[Notification]:
     """Return the messages whose time has come and before which no other of their order key has to go out."""
     earlier = same_lane().filter(PENDING, id__lt=OuterRef("id")).filter(Q(attempts__gt=0) | Q(due_at__lte=now))

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 
 from alerts.channels import Outcome
-from alerts.choices import NotificationStatus
+from alerts.choices import NotificationKind, NotificationStatus
 from alerts.models import Channel, DeliveryAttempt, Notification
 from alerts.retrying import GONE_ANSWERS, circuit_until, delay
 from alerts.services.delivery.claiming import Batch
@@ -88,7 +88,7 @@ def _write_sent(rows: Sequence[Notification], now: datetime) -> None:
 def _write_failure(row: Notification, outcome: Outcome, now: datetime) -> None:
     """Put the message back for later, or among the dead letters; a critical one goes by another channel as well."""
     attempts = row.attempts + 1
-    wait = None if outcome.verdict == "final" else delay(attempts, outcome.retry_after, random.uniform)
+    wait = _wait(row, outcome)
     changes: dict[str, object] = {"attempts": attempts, "last_error": outcome.error[:500]}
     if wait is None:
         changes["status"] = NotificationStatus.DEAD
@@ -97,6 +97,13 @@ def _write_failure(row: Notification, outcome: Outcome, now: datetime) -> None:
     Notification.objects.filter(pk=row.pk).update(**release(**changes))
     if attempts >= 2 or wait is None:
         stand_in_for([row], now=now)
+
+
+def _wait(row: Notification, outcome: Outcome) -> float | None:
+    """Return the seconds until the next attempt, or None; for a test a person waits, so it is tried once."""
+    if outcome.verdict == "final" or row.kind == NotificationKind.TEST:
+        return None
+    return delay(row.attempts + 1 - row.attempts_before, outcome.retry_after, random.uniform)
 
 
 def _write_health(batch: Batch, kept: Sequence[tuple[Result, Outcome]], now: datetime) -> None:
