@@ -59,15 +59,16 @@ AND start >= p.since AND start < p.before ORDER BY start DESC LIMIT 1
 _LOOKUP = {
     "postgresql": f"""
 SELECT s.n, p.n, b.cum_good, b.cum_total, b.cum_excluded_good, b.cum_excluded_total
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS s(sli, n)
-CROSS JOIN json_to_recordset(%s) AS p(n integer, resolution integer, since bigint, before bigint)
+FROM unnest(%s::uuid[], %s::integer[]) WITH ORDINALITY AS s(sli, shape, n)
+JOIN json_to_recordset(%s) AS p(n integer, shape integer, resolution integer, since bigint, before bigint)
+ON p.shape = s.shape
 CROSS JOIN LATERAL ({_LAST}) AS b
 """,
     "sqlite": f"""
-WITH s AS MATERIALIZED (SELECT key + 1 AS n, value AS sli FROM json_each(%s)),
-p AS MATERIALIZED (SELECT value ->> 'n' AS n, value ->> 'resolution' AS resolution, value ->> 'since' AS since,
-    value ->> 'before' AS before FROM json_each(%s))
-SELECT s.n, p.n, {_CUMULATIVE} FROM s CROSS JOIN p CROSS JOIN {TABLE} AS b
+WITH s AS MATERIALIZED (SELECT key + 1 AS n, value ->> 0 AS sli, value ->> 1 AS shape FROM json_each(%s)),
+p AS MATERIALIZED (SELECT value ->> 'n' AS n, value ->> 'shape' AS shape, value ->> 'resolution' AS resolution,
+    value ->> 'since' AS since, value ->> 'before' AS before FROM json_each(%s))
+SELECT s.n, p.n, {_CUMULATIVE} FROM s CROSS JOIN p ON p.shape = s.shape CROSS JOIN {TABLE} AS b
 ON b.sli_id = s.sli AND b.series = %s AND b.resolution = p.resolution AND b.start = (
     SELECT max(start) FROM {TABLE} WHERE sli_id = s.sli AND series = %s AND resolution = p.resolution
     AND start >= p.since AND start < p.before)
@@ -98,7 +99,7 @@ def counts(
     """
     ids, wanted = [_key(sli) for sli in slis], list(windows)
     pairs = [(int(window.start.timestamp()), int(window.end.timestamp())) for window in wanted]
-    found = sums(ids, pairs, series=series)
+    found = sums(dict.fromkeys(ids, pairs), series=series)
     return {
         (sli, window): Counts(*numbers)
         for sli in ids
@@ -107,20 +108,25 @@ def counts(
 
 
 def sums(
-    slis: Sequence[UUID], windows: Sequence[tuple[int, int]], *, series: Series = Series.EVENTS
+    asked: Mapping[UUID, Sequence[tuple[int, int]]], *, series: Series = Series.EVENTS
 ) -> dict[UUID, list[Numbers]]:
-    """Return the numbers of every indicator for each window of UNIX seconds, in the order of the windows."""
-    instants = sorted({_minute(edge) for window in windows for edge in window})
-    if not slis or not instants:
-        return {sli: [] for sli in slis}
-    plan = _Plan(instants)
-    read = _read(slis, plan.points, series)
-    oldest = _oldest(slis, series) if plan.old else {}
-    edges = [(_minute(start), _minute(end)) for start, end in windows]
+    """Return the numbers of every indicator for each of its windows of UNIX seconds, in their order; one query.
+
+    A second query is made only for edges inside an hour that are more than a week older than the latest edge.
+    """
+    plans: dict[tuple[int, ...], _Plan] = {}
+    plan_of = {}
+    for sli, windows in asked.items():
+        instants = tuple(sorted({_minute(edge) for window in windows for edge in window}))
+        if instants not in plans:
+            plans[instants] = _Plan(len(plans), instants)
+        plan_of[sli] = plans[instants]
+    read = _read(plan_of, plans.values(), series)
+    oldest = _oldest([sli for sli, plan in plan_of.items() if plan.old], series)
     found = {}
-    for sli in slis:
-        upto = plan.running(read.get(sli, {}), oldest.get(sli))
-        found[sli] = [upto[end].minus(upto[start]) for start, end in edges]
+    for sli, windows in asked.items():
+        upto = plan_of[sli].running(read.get(sli, {}), oldest.get(sli))
+        found[sli] = [upto[_minute(end)].minus(upto[_minute(start)]) for start, end in windows]
     return found
 
 
@@ -134,8 +140,8 @@ def rows(sli: Sli | UUID, window: Window, resolution: int, *, series: Series = S
 class _Plan:
     """Which look-ups give the running sums up to some instants."""
 
-    def __init__(self, instants: Sequence[int]) -> None:
-        self.instants = instants
+    def __init__(self, number: int, instants: Sequence[int]) -> None:
+        self.number, self.instants = number, instants
         self.old = {t for t in instants if t % HOUR and t < instants[-1] - RECENT}
         self._days = {t: (DAY, 0, t // DAY * DAY) for t in instants}
         self._inside: dict[int, Point | None] = {t: _inside(t) for t in instants}
@@ -163,28 +169,37 @@ def _inside(t: int) -> Point | None:
     return (MINUTE if t % HOUR else HOUR), day, t
 
 
-def _read(slis: Sequence[UUID], points: Sequence[Point], series: Series) -> dict[UUID, dict[Point, Numbers]]:
+def _read(plan_of: Mapping[UUID, _Plan], plans: Iterable[_Plan], series: Series) -> dict[UUID, dict[Point, Numbers]]:
+    points = [(plan.number, point) for plan in plans for point in plan.points]
+    if not points:
+        return {}
     asked = json.dumps(
-        [{"n": n, "resolution": p[0], "since": p[1], "before": p[2]} for n, p in enumerate(points)]
-    )  # fmt: skip
+        [
+            {"n": n, "shape": shape, "resolution": point[0], "since": point[1], "before": point[2]}
+            for n, (shape, point) in enumerate(points)
+        ]
+    )
+    slis = list(plan_of)
     found: dict[UUID, dict[Point, Numbers]] = {sli: {} for sli in slis}
-    for sli, point, *numbers in _rows(slis, asked, series):
-        found[slis[sli - 1]][points[point]] = Numbers(*numbers)
+    for sli, n, *numbers in _rows(plan_of, asked, series):
+        found[slis[sli - 1]][points[n][1]] = Numbers(*numbers)
     return found
 
 
-def _rows(slis: Sequence[UUID], points: str, series: Series) -> Iterator[tuple[int, ...]]:
+def _rows(plan_of: Mapping[UUID, _Plan], points: str, series: Series) -> Iterator[tuple[int, ...]]:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_LOOKUP["postgresql"], [_array(slis), points, int(series)])
+            shapes = "{" + ",".join(str(plan.number) for plan in plan_of.values()) + "}"
+            cursor.execute(_LOOKUP["postgresql"], [_array(plan_of), shapes, points, int(series)])
         else:
-            cursor.execute(
-                _LOOKUP["sqlite"], [json.dumps([sli.hex for sli in slis]), points, int(series), int(series)]
-            )  # fmt: skip
+            asked = json.dumps([(sli.hex, plan.number) for sli, plan in plan_of.items()])
+            cursor.execute(_LOOKUP["sqlite"], [asked, points, int(series), int(series)])
         yield from cursor.fetchall()
 
 
 def _oldest(slis: Sequence[UUID], series: Series) -> dict[UUID, int | None]:
+    if not slis:
+        return {}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(_OLDEST["postgresql"], [_array(slis), int(series)])
@@ -193,7 +208,7 @@ def _oldest(slis: Sequence[UUID], series: Series) -> dict[UUID, int | None]:
         return {UUID(sli): start for sli, start in cursor.fetchall()}
 
 
-def _array(slis: Sequence[UUID]) -> str:
+def _array(slis: Iterable[UUID]) -> str:
     return "{" + ",".join(sli.hex for sli in slis) + "}"
 
 
