@@ -28,7 +28,10 @@ class RuleKind(TextChoices):
 
 
 class NoData(TextChoices):
-    """What a rule does about label sets that have no data, or when its metric cannot be read."""
+    """What a rule does about label sets that have no data. What cannot be read is no sign that all is well.
+
+    While a metric cannot be read its rules keep their last state, or count it as breaching.
+    """
 
     IGNORE = "ignore", "keep the last state"
     RESOLVE = "resolve", "count as not breaching"

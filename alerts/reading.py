@@ -33,13 +33,13 @@ Result = Answer | Unanswered
 
 @dataclass(slots=True)
 class Group:
-    """Questions that one read answers: those for one label set each, by the values of the names, or one for all."""
+    """Questions that one read answers: those for one label set each, by these names, or one for all there are."""
 
     metric: str
     span: Span
     names: tuple[str, ...] | None
     wanted: list[Labels] = field(default_factory=list)
-    by_values: dict[tuple[str, ...], tuple[int, Fact]] = field(default_factory=dict)
+    by_labels: dict[Fact, int] = field(default_factory=dict)
     whole: int = 0
 
     def add(self, number: int, ask: Ask) -> None:
@@ -48,11 +48,11 @@ class Group:
             self.whole = number
             return
         self.wanted.append(dict(ask.labels))
-        self.by_values[tuple(value for _, value in ask.labels)] = (number, ask.labels)
+        self.by_labels[ask.labels] = number
 
     def numbers(self) -> Iterable[int]:
         """Return the numbers of the questions."""
-        return [self.whole] if self.names is None else [number for number, _ in self.by_values.values()]
+        return [self.whole] if self.names is None else self.by_labels.values()
 
     def answer(self, window: Window, results: list[Result]) -> None:
         """Read the metric once and put every answer at the number of its question."""
@@ -62,22 +62,19 @@ class Group:
             for number in self.numbers():
                 results[number] = error
             return
-        if self.names is None:
-            results[self.whole] = {fact(one.labels): one.value for one in samples if one.value is not None}
-        else:
-            self._sort_in(samples, self.names, results)
+        self.share({fact(one.labels): one.value for one in samples if one.value is not None}, results)
 
-    def _sort_in(self, samples: Iterable[Sample], names: tuple[str, ...], results: list[Result]) -> None:
-        """Give samples to the questions whose labels they carry; a metric may add labels to those it was asked for."""
-        by_values, width = self.by_values, len(names)
+    def share(self, values: Answer, results: list[Result]) -> None:
+        """Give values to the questions whose labels they carry; a metric may add labels to those it was asked for."""
+        if self.names is None:
+            results[self.whole] = values
+            return
+        width = len(self.names)
         found: dict[int, dict[Fact, Decimal]] = {}
-        for sample in samples:
-            labels = sample.labels
-            asked = by_values.get(tuple([labels.get(name, "") for name in names]))
-            if asked is not None and sample.value is not None:
-                number, exact = asked
-                key = exact if len(labels) == width else fact(labels)
-                found.setdefault(number, {})[key] = sample.value
+        for labels, value in values.items():
+            asked = self.by_labels.get(labels if len(labels) == width else _only(self.names, labels))
+            if asked is not None:
+                found.setdefault(asked, {})[labels] = value
         for number, answer in found.items():
             results[number] = answer
 
@@ -113,6 +110,11 @@ class Plan:
             group.answer(group.span.window(slot), results)
             after_each()
         return results
+
+
+def _only(names: Sequence[str], labels: Fact) -> Fact:
+    named = dict(labels)
+    return tuple([(name, named.get(name, "")) for name in names])
 
 
 def _offered(name: str) -> Metric:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from core.ports.gauges import gauges
 from core.ports.health import HealthCheck, HealthResult, health_checks
+from core.ports.jobs import JobContext, JobKind, JobResult, job_kinds
 from core.ports.metrics import metrics
 from core.ports.schedules import Schedule, schedules
 
@@ -28,8 +29,34 @@ def register_rules(app: AppConfig) -> None:
         metrics.register(metric)
     for gauge in GAUGES:
         gauges.register(gauge)
+    job_kinds.register(JobKind("alerts.backtest", "Back-test a rule", backtest, "alerts.view_alertrule"))
     health_checks.register(HealthCheck("alert_sweeps", "Every pass of the alerts is on time.", check_sweeps))
     post_migrate.connect(keep_in_place, sender=app, dispatch_uid="alerts.rules")
+
+
+def backtest(context: JobContext, *, rule: str, days: int) -> JobResult:
+    """Replay a rule over its past and keep what came of it as a file; safe to start over, it changes nothing."""
+    import json
+
+    from django.urls import reverse
+
+    from alerts.models import AlertRule
+    from alerts.services.rule_terms import metrics_of
+    from alerts.services.rules import terms_of_rule
+    from alerts.services.trials import backtest as replay
+    from alerts.services.trials.telling import as_json, sentence
+
+    found = AlertRule.objects.select_related("runbook").get(pk=rule)
+    result = replay(
+        terms_of_rule(found),
+        now=timezone.now(),
+        days=days,
+        known_metrics=metrics_of(found.kind, found.parameters),
+        progress=context.progress,
+    )
+    context.file("backtest.json").write_text(json.dumps(as_json(result), indent=1), encoding="utf-8")
+    link = reverse("admin:alerts_alertrule_change", args=[found.pk])
+    return JobResult(f"{found.name}: {sentence(result)}", "backtest.json", link)
 
 
 def check_sweeps() -> HealthResult:

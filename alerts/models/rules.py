@@ -50,7 +50,7 @@ class AlertRule(models.Model):
     cooldown_seconds = models.PositiveIntegerField(
         default=0, help_text="After resolving, tell nobody of the same alert again for so long, unless it got worse."
     )
-    no_data = models.CharField(max_length=8, choices=NoData, default=NoData.IGNORE)
+    no_data = models.CharField(max_length=8, choices=NoData, default=NoData.RESOLVE)
     labels = models.JSONField(default=dict, blank=True)
     annotations = models.JSONField(default=dict, blank=True)
     runbook = models.ForeignKey(Runbook, models.SET_NULL, null=True, blank=True, related_name="rules")

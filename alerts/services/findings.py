@@ -150,7 +150,7 @@ def _vanished_is_right(rule: AlertRule, finding: Finding, labels: Fact) -> bool:
     """
     if NO_DATA in labels:
         return bool(finding.verdicts)
-    return rule.no_data == NoData.RESOLVE
+    return rule.no_data == NoData.RESOLVE and not finding.error
 
 
 def _report(rule: AlertRule, slot: datetime, labels: Fact, verdict: Verdict, *, active: bool) -> Report:

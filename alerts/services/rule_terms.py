@@ -42,7 +42,7 @@ class RuleTerms:
     keep_firing_seconds: int = 0
     interval_seconds: int = 60
     cooldown_seconds: int = 0
-    no_data: str = NoData.IGNORE
+    no_data: str = NoData.RESOLVE
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     runbook: str = ""
