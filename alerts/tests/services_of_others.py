@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -176,12 +177,12 @@ def serving(settings: Any, service: Service) -> Iterator[Listener]:
 def mail_server(settings: Any) -> Iterator[Mailbox]:
     """Run a real mail server on loopback and make it the platform's."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=_free_port())
     controller.start()
     try:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST = "127.0.0.1"
-        settings.EMAIL_PORT = _port(controller)
+        settings.EMAIL_PORT = controller.port
         settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
         settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
         yield mailbox
@@ -189,9 +190,10 @@ def mail_server(settings: Any) -> Iterator[Mailbox]:
         controller.stop()
 
 
-def _port(controller: Controller) -> int:
-    server: Any = controller.server
-    return int(server.sockets[0].getsockname()[1])
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def _units(text: str) -> int:
