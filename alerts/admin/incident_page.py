@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
 from alerts import reliability
 from alerts.admin.incident_forms import PostmortemForm
-from alerts.choices import EscalationStatus, IncidentStatus
+from alerts.choices import EscalationStatus, IncidentStatus, StepTarget
 from alerts.incident_costs import cost_of
-from alerts.models import ActionItem, EscalationRun, Incident, IncidentEvent, Notification, Postmortem
+from alerts.models import (
+    ActionItem,
+    ContactMethod,
+    EscalationRun,
+    Incident,
+    IncidentEvent,
+    Notification,
+    OnCallSchedule,
+    Postmortem,
+)
 from alerts.services import incidents as services
+from alerts.services import oncall
 from alerts.services.incidents import PostmortemText
 from core.adminkit import PageView, add_refusal, grouped, page
 from core.errors import Refusal
@@ -36,6 +47,17 @@ TITLES = {
     "ack_expired": "The acknowledgement ran out", "note": "Note", "escalated": "Paged",
     "escalation_exhausted": "Nobody answered", "alert_linked": "Alert linked", "alert_resolved": "Alert resolved",
     "step_done": "Step done", "step_undone": "Step not done after all",
+}  # fmt: skip
+
+
+# Which buttons a state offers, the first one the most likely: the action's name, its words and its look.
+BUTTONS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    IncidentStatus.OPEN: (("acknowledge", "Acknowledge", "af-primary"), ("mitigate", "Mitigate", ""),
+                          ("resolve", "Resolve", "")),
+    IncidentStatus.ACKNOWLEDGED: (("resolve", "Resolve", "af-primary"), ("mitigate", "Mitigate", ""),
+                                  ("acknowledge", "Renew or take over", ""), ("unacknowledge", "Give back", "")),
+    IncidentStatus.MITIGATED: (("resolve", "Resolve", "af-primary"), ("reopen", "Reopen", "")),
+    IncidentStatus.RESOLVED: (("reopen", "Reopen", ""), ("close", "Close", "")),
 }  # fmt: skip
 
 
@@ -67,6 +89,7 @@ def incident_page(incident: Incident, now: datetime) -> dict[str, Any]:
         "incident_pages": _pages(incident),
         "incident_postmortem": Postmortem.objects.filter(incident=incident).first(),
         "incident_open": incident.resolved_at is None,
+        "incident_buttons": _buttons(incident),
         "today": timezone.localdate(now),
     }
 
@@ -82,11 +105,38 @@ def next_page(incident: Incident, now: datetime) -> str:
     if run.status == EscalationStatus.STOPPED or run.next_step_at is None:
         return _stopped(incident, name)
     steps = run.snapshot["steps"]
-    target = steps[run.step]["name"] if run.step < len(steps) else "all of operations"
+    target = _target(steps[run.step], incident, run.next_step_at) if run.step < len(steps) else "all of operations"
     wait = run.next_step_at - now
     when = f"in {reliability.words(wait)}" if wait.total_seconds() > 0 else "now"
     round_ = f", round {run.loop + 1} of {run.snapshot['repeats'] + 1}" if run.snapshot["repeats"] else ""
     return f"{name}: next {target} {when}{round_}."
+
+
+def _buttons(incident: Incident) -> list[tuple[str, str, str]]:
+    """Return words, address and look of each button of the state; a merged incident has none but to close it."""
+    offered = BUTTONS.get(incident.status, ())
+    if incident.merged_into_id is not None:
+        offered = tuple(button for button in offered if button[0] != "reopen")
+    return [
+        (words, reverse(f"admin:alerts_incident_{name}", args=[incident.pk]), look) for name, words, look in offered
+    ]
+
+
+def _target(step: Mapping[str, Any], incident: Incident, at: datetime) -> str:
+    """Return whom a step will tell, as far as is known now: the person by name, and how."""
+    if step["target"] == StepTarget.CHANNEL:
+        return f"the channel {step['name']}"
+    if step["target"] == StepTarget.SCHEDULE:
+        schedule = OnCallSchedule.objects.filter(pk=step["id"]).first()
+        user = None if schedule is None else oncall.user_on_call(schedule, at)
+    else:
+        user = User.objects.filter(pk=step["id"], is_active=True).first()
+    if user is None:
+        return f"{step['name']}, where nobody can be told"
+    ways = ContactMethod.objects.filter(user=user, enabled=True).order_by("delay_minutes", "pk")
+    how = next((way.get_kind_display() for way in ways), "e-mail")
+    place = f" ({step['name']})" if step["target"] == StepTarget.SCHEDULE else ""
+    return f"{user.get_full_name() or user.get_username()}{place} by {how}"
 
 
 def _stopped(incident: Incident, name: str) -> str:

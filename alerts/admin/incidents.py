@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -72,9 +72,15 @@ class IncidentAdmin(SavesByService[Incident]):
     list_before_template = "admin/alerts/incident_list.html"
     change_form_before_template = "admin/alerts/incident_page.html"
     actions = ("acknowledge_all", "resolve_all")
+    # Their buttons are in the first card of the page, where they are found on a telephone too.
     actions_detail = (
-        "acknowledge", "unacknowledge", "mitigate", "resolve", "reopen", "close", "assign", "postmortem",
-        "add_action_item", "merge",
+        {
+            "title": "Act",
+            "items": [
+                "acknowledge", "unacknowledge", "mitigate", "resolve", "reopen", "close", "assign", "add_action_item",
+                "postmortem", "merge",
+            ],
+        },
     )  # fmt: skip
     export_fields = (
         "number", "title", "severity", "status", "started_at", "opened_at", "acknowledged_at", "acknowledged_by",
@@ -280,8 +286,6 @@ class IncidentAdmin(SavesByService[Incident]):
     @action(description="Postmortem", permissions=["view"], icon="menu_book", url_path="review", safe=True)
     def postmortem(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to its review."""
-        from django.http import HttpResponseRedirect
-
         return HttpResponseRedirect(reverse("admin:alerts_postmortem", args=[object_id]))
 
     @action(
