@@ -17,13 +17,14 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
-from core import audit
+from core import audit, keyuse
 from core.context import Actor
 from core.errors import Conflict, FieldError, Forbidden, Invalid
 from core.models import ApiKey
+from core.patience import without_waiting
 from core.ports.scopes import scopes as known_scopes
 
 KEY_PATTERN = re.compile(r"af_[0-9a-z]{8}_[A-Za-z0-9_-]{43}")
@@ -236,18 +237,29 @@ def authenticate(secret: str, now: datetime) -> ApiKeyIdentity:
     digest = digest_of(secret)
     known = _cache.get(digest) or _look_up(digest)
     if known is None:
+        keyuse.note_refusal("unknown", now)
         raise KeyRefused("unknown", "this API key is not known")
     identity = known.identity
-    if known.revoked_at is not None:
-        raise KeyRefused("revoked", f"API key {identity.prefix} was revoked")
-    if known.suspended:
-        raise KeyRefused("suspended", f"API key {identity.prefix} is suspended; ask who runs this platform")
-    if identity.expires_at is not None and identity.expires_at <= now:
-        raise KeyRefused("expired", f"API key {identity.prefix} expired at {identity.expires_at.isoformat()}")
+    refused = _closed(known, now)
+    if refused is not None:
+        keyuse.note_refusal(refused.code, now, actor=identity.actor, prefix=identity.prefix)
+        raise refused
     if known.touched_at is None or now - known.touched_at >= TOUCH_EVERY:
         known.touched_at = now
         _touch(identity, now)
+    keyuse.note_use(identity.actor, identity.prefix, identity.family.hex, now)
     return identity
+
+
+def _closed(known: _Known, now: datetime) -> KeyRefused | None:
+    identity = known.identity
+    if known.revoked_at is not None:
+        return KeyRefused("revoked", f"API key {identity.prefix} was revoked")
+    if known.suspended:
+        return KeyRefused("suspended", f"API key {identity.prefix} is suspended; ask who runs this platform")
+    if identity.expires_at is not None and identity.expires_at <= now:
+        return KeyRefused("expired", f"API key {identity.prefix} expired at {identity.expires_at.isoformat()}")
+    return None
 
 
 def _look_up(digest: str) -> _Known | None:
@@ -279,26 +291,10 @@ def _touch(identity: ApiKeyIdentity, now: datetime) -> None:
     """Write the time of use, at most once a minute over all processes; a request never fails or waits for it."""
     due = Q(last_used_at=None) | Q(last_used_at__lte=now - TOUCH_EVERY)
     try:
-        with _without_waiting(), transaction.atomic():
+        with without_waiting(), transaction.atomic():
             ApiKey.objects.filter(due, pk=identity.id).update(last_used_at=now)
     except DatabaseError as error:
         log.warning("api_key_use_not_recorded", prefix=identity.prefix, reason=str(error))
-
-
-class _without_waiting:  # noqa: N801  # reads as a phrase in the with statement
-    """On SQLite, give up at once when another connection is writing, instead of after the usual thirty seconds."""
-
-    def __enter__(self) -> None:
-        self.usual: int | None = None
-        if connection.vendor == "sqlite" and not connection.in_atomic_block:
-            with connection.cursor() as cursor:
-                self.usual = int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
-                cursor.execute("PRAGMA busy_timeout = 0")
-
-    def __exit__(self, *_: object) -> None:
-        if self.usual is not None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"PRAGMA busy_timeout = {self.usual:d}")
 
 
 def _insert(key: ApiKey) -> NewKey:

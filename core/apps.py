@@ -15,7 +15,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and what every connection and every forked process needs."""
-        from core import checks, exportjobs, forks, keyguard, liveness, panels  # noqa: F401  # the checks register themselves
+        from core import automation_actions, checks, exportjobs, forks, keyguard, liveness, panels, signins  # noqa: F401  # the checks register themselves
         from core.approvals.ports import register as register_approvals
         from core.health import register_core_checks
 
@@ -26,6 +26,8 @@ class CoreConfig(AppConfig):
         keyguard.register()
         register_approvals()
         panels.register()
+        signins.register()
+        automation_actions.register()
         connection_created.connect(teach_sqlite, dispatch_uid="core.teach_sqlite")
 
 

@@ -29,6 +29,7 @@ def record(
     keeps every digit. Raises nothing of its own: when the write fails, the caller's transaction fails with it.
     """
     from core.models import AuditEntry  # models load after this module
+    from core.security import record_audited
 
     context = current()
     subject_type, subject_id = subject if isinstance(subject, tuple) else identify(subject)
@@ -47,6 +48,7 @@ def record(
         after=_plain(after or {}),
         reason=reason or context.reason,
     )
+    record_audited(action, subject_type, subject_id, now=now, actor=who, reason=reason or context.reason)
 
 
 def identify(subject: models.Model) -> tuple[str, str]:

@@ -28,12 +28,14 @@ SYSTEM = Actor("system", "system", "system")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The circumstances of the work in hand."""
+    """The circumstances of the work in hand; address and client are those of the request it came with."""
 
     actor: Actor = SYSTEM
     channel: Channel = "system"
     request_id: str = ""
     reason: str = ""
+    address: str = ""
+    user_agent: str = ""
 
 
 _current: ContextVar[Context] = ContextVar("context", default=Context())  # noqa: B039  # frozen

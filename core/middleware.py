@@ -17,6 +17,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from core.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from core.api.problems import as_problem, is_api
+from core.api.throttling import client_address
 from core.context import Actor, Channel, Context, acting, set_actor
 from core.ids import uuid7
 from core.metrics_export import observe
@@ -46,7 +47,13 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the request's context."""
         begun = time.perf_counter()
-        context = Context(actor=ANONYMOUS, channel=_channel(request.path), request_id=request_id_of(request))
+        context = Context(
+            actor=ANONYMOUS,
+            channel=_channel(request.path),
+            request_id=request_id_of(request),
+            address=client_address(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+        )
         with acting(context):
             _drop_trailing_slash(request)
             response = self.get_response(request)

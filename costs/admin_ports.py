@@ -7,6 +7,7 @@ from datetime import datetime
 from core.ports.jobs import JobContext, JobKind, JobResult, job_kinds
 from core.ports.metrics import metrics
 from core.ports.panels import panels
+from core.ports.security import AuditedAct, audited_acts
 
 
 def register_pages() -> None:
@@ -20,6 +21,7 @@ def register_pages() -> None:
         metrics.register(metric)
     for kind in JOBS:
         job_kinds.register(kind)
+    audited_acts.register(AuditedAct("data.exported", action="costs.explored"))
 
 
 def reprice(

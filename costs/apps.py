@@ -14,6 +14,7 @@ class CostsConfig(AppConfig):
         """Fill the ports."""
         from costs.admin_ports import register_pages
         from costs.approval_ports import register_approvals
+        from costs.automation_ports import register_automation
         from costs.budget_ports import register_budgets
         from costs.ledger_ports import register_ledger
         from costs.price_ports import register_prices
@@ -25,3 +26,4 @@ class CostsConfig(AppConfig):
         register_pages()
         register_prices()
         register_approvals()
+        register_automation()

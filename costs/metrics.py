@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Count
 
-from core.ports.metrics import Labels, Metric, Sample
+from core.money import MoneySum
+from core.ports.metrics import Labels, Metric, Sample, is_wanted
 from core.windows import Window, midnight
 from costs import reader
 from costs.choices import QueueStatus
@@ -122,17 +124,9 @@ def _gauge(
     """Return a metric that is a state at the end of the window; it has no buckets and no past."""
 
     def at_end(window: Window, wanted: Sequence[Labels] | None, step_seconds: int | None) -> Sequence[Sample]:
-        return [
-            sample
-            for sample in read(window.end)
-            if wanted is None or any(_matches(sample.labels, labels) for labels in wanted)
-        ]
+        return [sample for sample in read(window.end) if is_wanted(sample.labels, wanted)]
 
     return Metric(name=name, unit=unit, description=description, labels=labels, read=at_end, kind="state")
-
-
-def _matches(labels: Labels, wanted: Labels) -> bool:
-    return all(labels.get(name) == value for name, value in wanted.items())
 
 
 def _fold_lag(at: datetime) -> list[Sample]:
@@ -156,7 +150,29 @@ def _open_unpriced(at: datetime) -> list[Sample]:
     return [Sample(labels={}, value=Decimal(UnpricedModel.objects.filter(status=QueueStatus.OPEN).count()))]
 
 
+def _spend_by_sender(window: Window, wanted: Sequence[Labels] | None, step_seconds: int | None) -> Sequence[Sample]:
+    """Return what each sender recorded in the window, in the base currency: by when it was recorded, in one bucket."""
+    # Ids begin with the instant of recording: the primary key answers.
+    rows = CostEvent.objects.filter(id__gte=_id_at(window.start), id__lt=_id_at(window.end))
+    if wanted is not None:
+        rows = rows.filter(source__in=[labels["sender"] for labels in wanted])
+    sums = rows.order_by().values_list("source").annotate(MoneySum("base_amount"))
+    return [Sample(labels={"sender": sender}, value=spent) for sender, spent in sums if spent is not None]
+
+
+def _id_at(at: datetime) -> UUID:
+    """Return the lowest id that an event recorded at this instant can have (RFC 9562, 5.7)."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
 METRICS = (
+    Metric(
+        name="costs.spend_by_sender",
+        unit="base currency",
+        description="What was recorded by each sender: an API key's family, an import.",
+        labels=("sender",),
+        read=_spend_by_sender,
+    ),
     _metric("costs.spend", "base currency", "What was spent.", lambda sums: sums.base_amount),
     _metric("costs.event_count", "events", "Cost events.", lambda sums: sums.event_count),
     _metric("costs.unpriced_count", "events", "Cost events without a price.", lambda sums: sums.unpriced_count),

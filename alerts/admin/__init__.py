@@ -1,5 +1,29 @@
 """The admin pages of the alerts app."""
 
-from alerts.admin import channels, incidents, notifications, policies, reliability, routing, rules, schedules
+from alerts.admin import (
+    automation,
+    channels,
+    forensics,
+    incidents,
+    notifications,
+    policies,
+    reliability,
+    routing,
+    rules,
+    schedules,
+    security,
+)
 
-__all__ = ["channels", "incidents", "notifications", "policies", "reliability", "routing", "rules", "schedules"]
+__all__ = [
+    "automation",
+    "channels",
+    "forensics",
+    "incidents",
+    "notifications",
+    "policies",
+    "reliability",
+    "routing",
+    "rules",
+    "schedules",
+    "security",
+]

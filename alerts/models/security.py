@@ -7,11 +7,16 @@ from django.db import models
 from alerts.choices import AutomationOutcome, CorrelationKind
 from core.choices import Severity
 from core.ids import uuid7
+from core.leases import Leased
 from core.models import AppendOnlyModel
 
 
 class SecurityEvent(AppendOnlyModel):
-    """A login, a use of a key, a grant, an export: who, from where, with what outcome. Facts, kept for a set time."""
+    """A login, a use of a key, a grant, an export: who, from where, with what outcome. Facts, kept for a set time.
+
+    `network` is the address without its host part (/24, /48). `count` is how often it happened since the hour began,
+    for what is not kept call by call.
+    """
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()
@@ -22,6 +27,9 @@ class SecurityEvent(AppendOnlyModel):
     actor_label = models.CharField(max_length=200, blank=True)
     api_key = models.CharField(max_length=64, blank=True)
     address = models.GenericIPAddressField(null=True)
+    network = models.CharField(max_length=50, blank=True)
+    channel = models.CharField(max_length=10, blank=True)
+    count = models.PositiveIntegerField(default=1)
     user_agent = models.CharField(max_length=200, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
     data = models.JSONField(default=dict)
@@ -41,7 +49,11 @@ class SecurityEvent(AppendOnlyModel):
 
 
 class DetectionRule(models.Model):
-    """What counts as a threat: a correlation over security events, in the vocabulary of Sigma."""
+    """What counts as a threat: a correlation over security events, in the vocabulary of Sigma.
+
+    `memory` holds the events of the last minutes that were looked at already, for they are not committed in the order
+    of their times. `revision` rises with every look, so that of two workers one writes.
+    """
 
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
@@ -51,7 +63,9 @@ class DetectionRule(models.Model):
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
     enabled = models.BooleanField(default=True)
     is_default = models.BooleanField(default=False, editable=False)
-    seen_until = models.DateTimeField(null=True, editable=False)
+    memory = models.JSONField(default=dict, editable=False)
+    revision = models.PositiveBigIntegerField(default=0, editable=False)
+    evaluated_at = models.DateTimeField(null=True, editable=False)
     last_error = models.CharField(max_length=500, blank=True, editable=False)
 
     class Meta:
@@ -73,6 +87,7 @@ class AutomationRule(models.Model):
     needs_approval = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     runs_per_hour = models.PositiveSmallIntegerField(default=3)
+    created_by = models.CharField(max_length=200, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
 
     class Meta:
@@ -82,21 +97,31 @@ class AutomationRule(models.Model):
         return self.name
 
 
-class AutomationRun(models.Model):
-    """One time that an automation rule met an alert: once per alert and occurrence, with what came of it."""
+class AutomationRun(Leased):
+    """One time that an automation rule met an alert: once per alert and occurrence, with what came of it.
 
+    Its id is given to the action, which can tell by it that it ran before. `due_at` is when it is tried (again).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     rule = models.ForeignKey(AutomationRule, models.CASCADE, related_name="runs")
     alert = models.ForeignKey("alerts.Alert", models.CASCADE, related_name="automation_runs")
     outcome = models.CharField(max_length=8, choices=AutomationOutcome)
     detail = models.CharField(max_length=500, blank=True)
     approval = models.UUIDField(null=True)
+    arguments = models.JSONField(default=dict)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
     at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["rule", "alert"], name="automation_run_once")]
-        indexes = [models.Index(fields=["rule", "at"], name="automation_run_by_rule")]
+        indexes = [
+            models.Index(fields=["rule", "at"], name="automation_run_by_rule"),
+            models.Index(fields=["due_at"], name="automation_run_due", condition=models.Q(outcome="pending")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.rule_id} {self.outcome}"
