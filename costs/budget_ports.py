@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from core.ports.controls import Control, ControlResult, controls
-from core.ports.metrics import Labels, Metric, Sample, metrics
+from core.ports.metrics import Labels, Metric, Sample, is_wanted, metrics
 from core.ports.schedules import Schedule, schedules
 from core.windows import Window
+
+if TYPE_CHECKING:
+    from costs.models import Budget
 
 
 def register_budgets() -> None:
@@ -22,22 +26,24 @@ def register_budgets() -> None:
 def usage_ratios(window: Window, wanted: Sequence[Labels] | None, step_seconds: int | None) -> list[Sample]:
     """Return spent / limit of the active budgets at the end of the window; a budget of 0 has no ratio.
 
-    A state has no buckets: `step_seconds` changes nothing. `wanted` names budgets by id.
+    A state has no buckets: `step_seconds` changes nothing.
     """
     from core.money import CONTEXT
     from costs.models import Budget
     from costs.services.budgets import standings
 
     budgets = Budget.objects.filter(active=True, archived_at__isnull=True)
-    if wanted is not None:
-        budgets = budgets.filter(id__in=[labels["budget"] for labels in wanted])
-    rows = list(budgets.order_by("id"))
+    rows = [budget for budget in budgets.order_by("id") if is_wanted(_labels(budget), wanted)]
     found = standings(rows, now=window.end)
     return [
-        Sample({"budget": str(budget.id), "name": budget.name}, CONTEXT.divide(standing.spent, standing.limit))
+        Sample(_labels(budget), CONTEXT.divide(standing.spent, standing.limit))
         for budget in rows
         if (standing := found[budget.id]).limit
     ]
+
+
+def _labels(budget: Budget) -> dict[str, str]:
+    return {"budget": str(budget.id), "name": budget.name}
 
 
 def reserved_equals_pending(now: datetime) -> ControlResult:

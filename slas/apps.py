@@ -12,8 +12,12 @@ class SLAsConfig(AppConfig):
 
     def ready(self) -> None:
         """Fill the ports."""
+        from slas.capacity_ports import register_capacity
+        from slas.contract_ports import register_contracts
         from slas.objective_ports import register_objectives
         from slas.scopes import register_scopes
 
         register_scopes()
         register_objectives(self)
+        register_capacity()
+        register_contracts(self)

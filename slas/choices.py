@@ -185,3 +185,12 @@ class IncidentStage(TextChoices):
     IDENTIFIED = "identified"
     MONITORING = "monitoring"
     RESOLVED = "resolved"
+
+
+class DailyStatistic(TextChoices):
+    """Which number of a day a capacity trend is drawn through."""
+
+    P50 = "p50", "median of the hours"
+    P95 = "p95", "95th percentile of the hours"
+    MAXIMUM = "maximum", "highest hour"
+    TOTAL = "total", "sum of the day"

@@ -47,3 +47,12 @@ class ApiView(APIView):
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]  # plain
         """Name the methods served here."""
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
+
+class WholeFleetView(ApiView):
+    """A view that speaks of everything: a key that is bound to one entity is refused."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse bound keys after the scope was checked."""
+        super().initial(request, *args, **kwargs)
+        caller(request).require_unbound()

@@ -45,4 +45,9 @@ class Metric:
     kind: Literal["sum", "value", "state"] = "value"
 
 
+def is_wanted(labels: Labels, wanted: Sequence[Labels] | None) -> bool:
+    """Say whether a series is among the wanted ones: one of them has no label that differs from it."""
+    return wanted is None or any(all(labels.get(name) == value for name, value in one.items()) for one in wanted)
+
+
 metrics: Registry[Metric] = Registry("metrics", key=lambda metric: metric.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from slas.api import objective_urls
+from slas.api import capacity_urls, objective_urls
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *objective_urls.urlpatterns,
+    *capacity_urls.urlpatterns,
 ]

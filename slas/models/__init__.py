@@ -1,6 +1,7 @@
 """Tables of the slas app."""
 
 from slas.models.buckets import SliBucket
+from slas.models.capacity import CapacityForecast, CapacityResource, CapacitySample
 from slas.models.contracts import Customer, DowntimeDay, SLAContract, SLAContractRevision, SLAPeriod, SLATier
 from slas.models.objectives import (
     BudgetPolicy,
@@ -18,6 +19,9 @@ from slas.models.status import StatusComponent, StatusIncident, StatusMaintenanc
 __all__ = [
     "BudgetPolicy",
     "BudgetPolicyStep",
+    "CapacityForecast",
+    "CapacityResource",
+    "CapacitySample",
     "Customer",
     "DowntimeDay",
     "Exclusion",
