@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import ProtectedError
 
 from alerts.channels import secrets_of
 from alerts.channels.checking import check, settings_of
@@ -146,7 +147,11 @@ def delete_channel(channel_id: UUID, *, reason: str = "", now: datetime) -> None
     if channel.notifications.filter(status="pending").exists():
         raise Conflict("messages wait for it: cancel them first, or let them be delivered")
     audit.record("channel.deleted", channel, now=now, before=_on_record(channel), reason=reason)
-    channel.delete()
+    try:
+        channel.delete()
+    except ProtectedError as error:
+        users = ", ".join(sorted({str(row._meta.verbose_name) for row in error.protected_objects}))
+        raise Conflict(f"it is used elsewhere: {users}") from error
 
 
 def send_test(channel_id: UUID, *, by: str, now: datetime) -> DeliveryAttempt:

@@ -50,7 +50,7 @@ class World:
 
 @pytest.fixture
 def world(settings: Any, now: datetime) -> Iterator[World]:
-    Channel.objects.all().delete()
+    Channel.objects.update(enabled=False)
     secret = new_secret()
     slack, teams, pagerduty = services.Slack(), services.Teams(), services.PagerDuty()
     sink = services.Sink(secret)

@@ -17,9 +17,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _old_key_and_no_channels(settings: Any) -> None:
+def _old_key(settings: Any) -> None:
     settings.ENCRYPTION_KEYS = [OLD]
-    Channel.objects.all().delete()
 
 
 def test_reencrypt__after_a_key_was_put_in_front__leaves_nothing_for_the_former_one(
@@ -37,7 +36,7 @@ def test_reencrypt__after_a_key_was_put_in_front__leaves_nothing_for_the_former_
 
     # then the new key alone opens everything
     settings.ENCRYPTION_KEYS = [NEW]
-    secrets = Channel.objects.order_by("name").values_list("secret", flat=True)
+    secrets = Channel.objects.exclude(secret="").order_by("name").values_list("secret", flat=True)
     assert [decrypt(token) for token in secrets] == ["secret a", "secret b"]
     assert [out.getvalue().strip() for out in said] == [
         "2 value(s) rewritten; every value opens with the first key.",
