@@ -21,6 +21,6 @@ class AlertsConfig(AppConfig):
         register_scopes()
         register_routing(self)
         register_rules(self)
-        register_incidents()
+        register_incidents(self)
         register_guard(self)
         register_delivery()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 from core.ports.metrics import Labels, Metric, Sample, metrics
 from core.ports.panels import Panel, panels
@@ -25,12 +28,13 @@ SCOPES = (
 )
 
 
-def register_incidents() -> None:
+def register_incidents(app: AppConfig) -> None:
     """Fill the ports; called once, from the app's ready()."""
     from alerts.incident_panels import build_incidents
 
     for scope in SCOPES:
         scopes.register(scope)
+    post_migrate.connect(keep_in_place, sender=app, dispatch_uid="alerts.incidents")
     schedules.register(
         Schedule(
             "alerts.check_schedules",
@@ -67,6 +71,18 @@ def register_incidents() -> None:
             erase=_erased,
         )
     )
+
+
+def keep_in_place(*, using: str, **_: Any) -> None:
+    """After every migration: the first schedule and policy, unless they were there before."""
+    from django.db import connections
+    from django.utils import timezone
+
+    from alerts.models import EscalationPolicy
+    from alerts.services import oncall_defaults
+
+    if EscalationPolicy._meta.db_table in connections[using].introspection.table_names():
+        oncall_defaults.ensure_oncall(now=timezone.now())
 
 
 def open_incidents(window: Window, wanted: Sequence[Labels] | None, step_seconds: int | None) -> list[Sample]:

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from alerts.admin.incident_forms import date_time_field, people
+from alerts.admin.incident_forms import INPUT, people
 from alerts.models import OnCallSchedule, Rotation, RotationMember
 from alerts.services.oncall_editing import restriction_mistakes
 from core.adminkit import DialogForm, Select, Textarea, TextInput
 
 GONE = " (deleted)"
+
+
+class LocalDateTimeField(forms.DateTimeField):
+    """An instant typed and shown in the schedule's time zone, whatever the organisation's is."""
+
+    zone: ZoneInfo = ZoneInfo("UTC")
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "af-input"}, format=INPUT)
+        super().__init__(widget=widget, input_formats=[INPUT, f"{INPUT}:%S"], **options)
+
+    def to_python(self, value: Any) -> Any:
+        """Read what was typed."""
+        with timezone.override(self.zone):
+            return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show an instant."""
+        with timezone.override(self.zone):
+            return super().prepare_value(value)
+
+
+def zone_of(schedule: OnCallSchedule | None) -> ZoneInfo:
+    """Return a schedule's time zone; the organisation's for one that has none yet or a wrong one."""
+    name = schedule.time_zone if schedule is not None else ""
+    return ZoneInfo(name) if name in available_timezones() else settings.ORGANISATION_ZONE
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -45,8 +71,10 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
 class RotationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """One layer, with its people one to a line in the order of their turns."""
 
-    starts_at = date_time_field(label="First turn begins", help_text="Later turns begin at the same time of day.")
-    ends_at = date_time_field(required=False, help_text="Empty: goes on.")
+    starts_at = LocalDateTimeField(
+        label="First turn begins", help_text="Later turns begin at the same time of day, in the schedule's time zone."
+    )
+    ends_at = LocalDateTimeField(required=False, help_text="Empty: goes on.")
     people = forms.CharField(
         widget=Textarea(attrs={"rows": 4}), help_text="One login name to a line, in the order of their turns."
     )
@@ -59,15 +87,17 @@ class RotationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         model = Rotation
         fields = ("name", "layer", "kind", "turn_length", "starts_at", "ends_at", "people", "hours")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, zone: ZoneInfo | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        zone = zone or settings.ORGANISATION_ZONE
+        _localise(self, zone)
         self.places: list[RotationMember] = []
         if self.instance.pk:
             self.places = list(self.instance.members.select_related("user"))
             self.initial["people"] = "\n".join(_line(place) for place in self.places)
             self.initial["hours"] = "\n".join(f"{span['from']} - {span['to']}" for span in self.instance.restrictions)
         else:
-            self.initial.setdefault("starts_at", timezone.localtime().replace(hour=9, minute=0))
+            self.initial.setdefault("starts_at", timezone.now().astimezone(zone).replace(hour=9, minute=0))
 
     def clean_people(self) -> list[User | RotationMember]:
         """Return the people named, in order; a place of a deleted account may stay where it is."""
@@ -106,6 +136,20 @@ class RotationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         return rotation
 
 
+class RotationFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rotations whose times are those of their schedule's time zone, also of one that is being changed."""
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        """Give each form the zone."""
+        return {**super().get_form_kwargs(index), "zone": zone_of(self.instance)}
+
+
+def _localise(form: forms.BaseForm, zone: ZoneInfo) -> None:
+    for field in form.fields.values():
+        if isinstance(field, LocalDateTimeField):
+            field.zone = zone
+
+
 def _line(place: RotationMember) -> str:
     return place.user.get_username() if place.user else f"{place.name}{GONE}"
 
@@ -114,13 +158,15 @@ class OverrideForm(DialogForm):
     """Somebody takes over a span."""
 
     user = forms.ModelChoiceField(User.objects.none(), widget=Select, label="Who")
-    starts_at = date_time_field(label="From")
-    ends_at = date_time_field(label="Until")
+    starts_at = LocalDateTimeField(label="From", help_text="In the schedule's time zone.")
+    ends_at = LocalDateTimeField(label="Until")
     reason = forms.CharField(max_length=300, required=False, widget=TextInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["user"].queryset = people()
-        now = timezone.localtime().replace(second=0, microsecond=0)
+        zone = zone_of(OnCallSchedule.objects.filter(pk=self.object_id).first() if self.object_id else None)
+        _localise(self, zone)
+        now = timezone.now().astimezone(zone).replace(second=0, microsecond=0)
         self.fields["starts_at"].initial = now
         self.fields["ends_at"].initial = now + timedelta(hours=8)

@@ -66,11 +66,11 @@ def schedule_page(schedule: OnCallSchedule, now: datetime) -> dict[str, Any]:
         "schedule": schedule,
         "schedule_empty": not plan.layers,
         "schedule_now": current[0].person,
-        "schedule_until": current[0].end.astimezone(zone),
+        "schedule_until": _local(current[0].end, zone),
         "schedule_then": current[1].person if len(current) > 1 else None,
         "schedule_complaints": oncall.complaints(plan, ahead),
         "schedule_days": calendar_days(found, zone, now),
-        "schedule_overrides": _overrides(schedule, now),
+        "schedule_overrides": _overrides(schedule, zone, now),
         "schedule_shares": [
             (SPANS[name], name, rotations.shares(rotations.segments(plan, span_of(name, now)), zone)) for name in SPANS
         ],
@@ -104,9 +104,16 @@ def span_of(name: str, now: datetime) -> Window:
     return {"past": Window(now - SPAN, now), "next": Window(now, now + SPAN)}[name]
 
 
-def _overrides(schedule: OnCallSchedule, now: datetime) -> list[Override]:
+def _overrides(schedule: OnCallSchedule, zone: ZoneInfo, now: datetime) -> list[tuple[Override, str, str]]:
     coming = Override.objects.filter(schedule=schedule, ends_at__gt=now).select_related("user")
-    return list(coming.order_by("starts_at", "pk")[:50])
+    return [
+        (override, _local(override.starts_at, zone), _local(override.ends_at, zone))
+        for override in coming.order_by("starts_at", "pk")[:50]
+    ]
+
+
+def _local(at: datetime, zone: ZoneInfo) -> str:
+    return f"{at.astimezone(zone):%a %d %b %H:%M}"
 
 
 @page

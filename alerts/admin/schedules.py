@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from alerts.admin.schedule_forms import OverrideForm, RotationForm, ScheduleForm
+from alerts.admin.schedule_forms import OverrideForm, RotationForm, RotationFormSet, ScheduleForm
 from alerts.admin.schedule_page import schedule_page
 from alerts.api.oncall_views import feed_address
 from alerts.models import OnCallSchedule, Rotation
@@ -23,6 +23,7 @@ class RotationInline(StackedInline[Rotation, OnCallSchedule]):
 
     model = Rotation
     form = RotationForm
+    formset = RotationFormSet
     verbose_name = "rotation"
     fields = (("name", "layer"), ("kind", "turn_length"), ("starts_at", "ends_at"), "people", "hours")
     ordering = ("layer", "pk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+import pytest
 from django.contrib.auth.models import Group, User
 
 from alerts.choices import AlertState, ChannelKind, StepTarget
@@ -26,6 +27,13 @@ from alerts.services.incidents import NewIncident
 from alerts.services.oncall_editing import RotationTerms, ScheduleTerms, create_schedule
 from core.choices import Severity
 from core.tests.people import person
+
+
+@pytest.fixture
+def bare(db: None) -> None:
+    """An installation without the policy and the schedule that it comes with."""
+    EscalationPolicy.objects.all().delete()
+    OnCallSchedule.objects.all().delete()
 
 
 def pageable(name: str, *, delay: int = 0, severity: str = Severity.INFO) -> User:

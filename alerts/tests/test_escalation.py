@@ -18,12 +18,13 @@ from alerts.models import (
     Notification,
 )
 from alerts.services import escalation, incidents
-from alerts.tests.incident_case import channel, manual, opened, operations, pageable, policy, schedule
+from alerts.tests.incident_case import bare, channel, manual, opened, operations, pageable, policy, schedule
 from core import leases
 from core.tests.people import person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare")]
 MINUTE = timedelta(minutes=1)
+__all__ = ["bare"]
 
 
 def _told() -> list[list[str]]:

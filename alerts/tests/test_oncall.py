@@ -10,12 +10,13 @@ from django.contrib.auth.models import User
 from alerts.models import EscalationStep, OnCallSchedule, Override
 from alerts.services import oncall, oncall_editing
 from alerts.services.oncall_editing import RotationTerms, ScheduleTerms
-from alerts.tests.incident_case import pageable, policy, schedule
+from alerts.tests.incident_case import bare, pageable, policy, schedule
 from core.errors import Conflict, Invalid, Missing
 from core.models import AuditEntry, ConditionRecord
 from core.windows import Window
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bare")]
+__all__ = ["bare"]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
