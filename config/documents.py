@@ -13,9 +13,9 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
-from config.markdown import title_of, to_html
 from core.adminkit import PageView, page
 from core.adminkit.navigation import HELP
+from core.markdown import title_of, to_html
 
 FIRST = "README"
 

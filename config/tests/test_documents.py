@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.markdown import anchor, inline, title_of, to_html
+from core.markdown import anchor, inline, title_of, to_html
 from core.tests.people import person, signed_in
 
 
