@@ -30,8 +30,8 @@ def health_status(at: datetime) -> Iterable[Sample]:
 
 def heartbeat_silence(at: datetime) -> Iterable[Sample]:
     """Return how long every heartbeat that ever beat has been silent."""
-    rows = Heartbeat.objects.exclude(last_beat_at=None).order_by("name").values_list("name", "last_beat_at")
-    return [Sample({"heartbeat": name}, _seconds(last, at)) for name, last in rows]
+    rows = Heartbeat.objects.order_by("name").values_list("name", "last_beat_at")
+    return [Sample({"heartbeat": name}, _seconds(last, at)) for name, last in rows if last is not None]
 
 
 def external_silence(at: datetime) -> Iterable[Sample]:
@@ -57,12 +57,8 @@ def firing(at: datetime) -> Iterable[Sample]:
 
 def evaluation_lag(at: datetime) -> Iterable[Sample]:
     """Return how far the evaluation of rules is behind, in seconds, for the interval that is furthest behind."""
-    lags = [
-        max(timedelta(), at - last - timedelta(seconds=seconds))
-        for seconds, last in EvaluationClock.objects.exclude(last_slot=None).values_list(
-            "interval_seconds", "last_slot"
-        )
-    ]
+    rows = EvaluationClock.objects.values_list("interval_seconds", "last_slot")
+    lags = [max(timedelta(), at - last - timedelta(seconds=every)) for every, last in rows if last is not None]
     return [Sample({}, Decimal(str(max(lags).total_seconds())))] if lags else []
 
 
