@@ -1,5 +1,5 @@
 """The admin pages of the slas app."""
 
-from slas.admin import capacity
+from slas.admin import capacity, contracts
 
-__all__ = ["capacity"]
+__all__ = ["capacity", "contracts"]

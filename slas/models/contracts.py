@@ -70,10 +70,12 @@ class SLAContract(models.Model):
             models.CheckConstraint(
                 condition=models.Q(ends_on=None) | models.Q(ends_on__gt=models.F("starts_on")),
                 name="contract_has_length",
+                violation_error_message="A contract ends after it begins.",
             ),
             models.CheckConstraint(
                 condition=models.Q(fee__isnull=False, fee_metric="") | (models.Q(fee=None) & ~models.Q(fee_metric="")),
                 name="contract_has_one_fee",
+                violation_error_message="Give either a fee or the metric it is read from.",
             ),
         ]
 
@@ -162,6 +164,7 @@ class SLAPeriod(models.Model):
     class Meta:
         verbose_name = "SLA period"
         ordering = ["-start", "-id"]
+        permissions = [("credit_slaperiod", "Can mark the credit of an SLA period as given")]
         constraints = [
             models.UniqueConstraint(fields=["contract", "start"], name="sla_period_once"),
             models.CheckConstraint(condition=models.Q(end__gt=models.F("start")), name="sla_period_has_length"),
