@@ -12,6 +12,7 @@ SOURCES := config core costs experiments slas alerts compliance backups clients 
 # A complete, invented production configuration: the checks look at it, nothing connects to anything.
 PRODUCTION := env -i PATH="$$PATH" ENV_FILE=/dev/null DATA_DIR="$(CURDIR)/build/check" ENVIRONMENT=production \
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') ALLOWED_HOSTS=af.example.com \
+	ENCRYPTION_KEYS=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	DATABASE_URL=postgres://af@database.example.com/af REDIS_URL=redis://redis.example.com BEHIND_TLS_PROXY=true
 SECRETS := git ls-files -z -- ':!.secrets.baseline' | xargs -0 $(BIN)/detect-secrets-hook --baseline build/secrets.baseline
 PLAIN := env -i PATH="$$PATH" HOME="$$HOME" ENV_FILE=/dev/null DATA_DIR="$(CURDIR)/build/check"

@@ -14,7 +14,7 @@ from core.ports.metrics import Sample
 def register_delivery() -> None:
     """Fill the ports; called once, from the app's ready()."""
     health_checks.register(
-        HealthCheck("alerts.channels", "Every channel of notifications that is in use delivers.", check_channels)
+        HealthCheck("alert_channels", "Every channel of notifications that is in use delivers.", check_channels)
     )
     gauges.register(
         Gauge(

@@ -16,8 +16,11 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
+from core.outbound.addresses import networks
+
 CONFIGURATION = "configuration"
 SECRET_LENGTH = 50
+KEY_LENGTH = 32
 PROBE_SECONDS = 3
 
 
@@ -107,6 +110,42 @@ def check_pool(**_: Any) -> list[CheckMessage]:
         return []
     message = f"DATABASE_POOL_MIN_SIZE={low} is more than DATABASE_POOL_MAX_SIZE={high}."
     return [Error(message, hint="Lower the first or raise the second.", id="core.E014")]
+
+
+@register(CONFIGURATION)
+def check_encryption_keys(**_: Any) -> list[CheckMessage]:
+    """core.E015: there is a key for what is kept secret in the database, and none that can be guessed."""
+    keys = settings.ENCRYPTION_KEYS
+    cure = "Set ENCRYPTION_KEYS (or ENCRYPTION_KEYS_FILE) to 32 or more random characters: openssl rand -hex 32. Keep "
+    cure += "former keys behind it, separated by commas, until manage.py reencrypt_secrets has run."
+    if not keys:
+        message = f"ENCRYPTION_KEYS is not set in {settings.ENVIRONMENT}: secrets of channels could not be kept."
+        return [Error(message, hint=cure, id="core.E015")]
+    weak = [place for place, key in enumerate(keys, 1) if len(key) < KEY_LENGTH or len(set(key)) < 5]
+    if weak:
+        places = ", ".join(map(str, weak))
+        return [Error(f"ENCRYPTION_KEYS: too short or too plain is key {places}.", hint=cure, id="core.E015")]
+    return []
+
+
+@register(CONFIGURATION)
+def check_outbound(**_: Any) -> list[CheckMessage]:
+    """core.E016: what requests that leave the platform may reach can be read."""
+    found: list[CheckMessage] = []
+    try:
+        networks(settings.OUTBOUND_ALLOWED_PRIVATE_CIDRS)
+    except ValueError as error:
+        message = f"OUTBOUND_ALLOWED_PRIVATE_CIDRS cannot be read: {error}."
+        found.append(Error(message, hint="Write networks as CIDR: 10.1.0.0/16, fd00::/8.", id="core.E016"))
+    wrong = [port for port in settings.OUTBOUND_ALLOWED_PORTS if not _is_port(port)]
+    if wrong:
+        message = f"OUTBOUND_ALLOWED_PORTS cannot be read: {', '.join(wrong)[:100]}."
+        found.append(Error(message, hint="Write ports between 1 and 65535: 80,443,8443.", id="core.E016"))
+    return found
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text) <= 65535
 
 
 @register(Tags.database)

@@ -102,7 +102,7 @@ def test_secret__first_start_in_development__is_made_once_for_this_user_alone(tm
     assert first == second == file.read_text()
     assert len(first) >= 64
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert list(file.parent.iterdir()) == [file]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["encryption_keys", "secret_key"]
 
 
 @pytest.mark.processes

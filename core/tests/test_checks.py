@@ -18,6 +18,7 @@ GOOD_SECRET = "k7Jd0-qPzX3nLr8mV2tYwB5cHs9GfA1eUo4iRxTz6NyMpQvWbD"  # pragma: al
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": GOOD_SECRET,
+    "ENCRYPTION_KEYS": GOOD_SECRET[::-1],
     "ALLOWED_HOSTS": "af.example.com",
     "DATABASE_URL": "postgres://af@127.0.0.1:1/af",
     "REDIS_URL": "redis://127.0.0.1:1",
@@ -70,6 +71,29 @@ def test_configuration__pool_smaller_than_its_minimum__is_found(settings: Any) -
     settings.DATABASE_POOL_MIN_SIZE, settings.DATABASE_POOL_MAX_SIZE = 9, 4
 
     assert found() == {"core.E014"}
+
+
+@pytest.mark.parametrize("keys", [[], ["short"], ["a" * 64], [GOOD_SECRET, "short"]])
+def test_configuration__encryption_keys_missing_or_weak__is_found(settings: Any, keys: list[str]) -> None:
+    settings.ENCRYPTION_KEYS = keys
+
+    assert found() == {"core.E015"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OUTBOUND_ALLOWED_PRIVATE_CIDRS", ["10.0.0.0/33"]),
+        ("OUTBOUND_ALLOWED_PRIVATE_CIDRS", ["intranet"]),
+        ("OUTBOUND_ALLOWED_PORTS", ["443", "https"]),
+        ("OUTBOUND_ALLOWED_PORTS", ["0"]),
+        ("OUTBOUND_ALLOWED_PORTS", ["70000"]),
+    ],
+)
+def test_configuration__what_may_be_reached_unreadable__is_found(settings: Any, name: str, value: list[str]) -> None:
+    setattr(settings, name, value)
+
+    assert found() == {"core.E016"}
 
 
 def test_configuration__data_dir_below_a_file__is_found(settings: Any, tmp_path: Path) -> None:
