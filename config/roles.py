@@ -97,6 +97,8 @@ ROLES = (
             Grant("auth", VIEW, ("group",)),
             Grant("core", WORK, ("apikey",)),
             Grant("core", VIEW, ("auditentry", "conditionrecord")),
+            Grant("alerts", VIEW, ("alert", "automationrule", "automationrun", "securityevent")),
+            Grant("alerts", WORK, ("detectionrule",)),
             *(Grant(app, VIEW) for app in ("mfa", "usersessions")),
             OWN_WORK,
         ),

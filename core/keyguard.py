@@ -99,7 +99,7 @@ def find_key(text: str) -> ApiKey:
         try:
             wanted = UUID(text)
         except ValueError:
-            wanted = None  # type: ignore[assignment]  # no id then
+            wanted = None
         found = (rows.filter(pk=wanted).first() or rows.filter(family=wanted).first()) if wanted else None
     if found is None:
         raise Missing(f"there is no API key {text}")

@@ -1,7 +1,7 @@
 """Uses of API keys as security facts without a row per call: counted here, told at the first use and as counts double.
 
-Each process counts per key, network and hour. It tells of the first use in the hour, the 10th, the 100th and then at
-each doubling, with the count so far: at most a dozen rows an hour for a key that makes 100,000 calls. Keys that open
+Each process counts per key, network and hour. It tells of the first use in the hour, the 128th and then at each
+doubling, with the count so far: eleven rows an hour for a key that makes 100,000 calls. Keys that open
 nothing are counted the same way, unknown ones by network alone, so that guessing keys does not fill the table.
 """
 
@@ -19,6 +19,7 @@ from core.security import network_of, record_security_event
 USED, REFUSED = "api_key.used", "api_key.refused"
 MOST_ENTRIES = 20_000
 HOUR = 3600
+FIRST_STEP = 128
 UNKNOWN = Actor("api_key", "", "unknown key")
 # Counts begin anew with each process; readers add up what the processes told.
 WORKER = uuid.uuid4().hex[:8]
@@ -104,6 +105,4 @@ def _note(kind: str, actor: Actor, prefix: str, now: datetime, data: dict[str, o
 
 
 def _next(count: int) -> int:
-    if count < 10:
-        return 10
-    return 100 if count < 100 else 2 * count
+    return max(FIRST_STEP, 2 * count)

@@ -66,6 +66,6 @@ def _spent(begin: datetime) -> Mapping[ApiKey, int]:
     for key in ApiKey.objects.filter(family__in=by_family).order_by("created_at", "pk"):
         newest[key.family] = key
     return {
-        key: min(LARGEST, int((by_family[family] * CENTS).to_integral_value(ROUND_UP)))  # type: ignore[operator]
+        key: min(LARGEST, int((by_family[family] * CENTS).to_integral_value(ROUND_UP)))
         for family, key in newest.items()
     }

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core import apikeys, keyguard
+from core.admin.doings import leads_to, may_look
 from core.adminkit import (
     CheckboxSelectMultiple,
     Dialog,
@@ -109,7 +110,7 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
     search_fields = ("name", "prefix", "entity_id")
     ordering = ("-created_at", "-id")
     actions = ("revoke_selected",)
-    actions_detail = ("rotate", "suspend", "resume", "revoke")
+    actions_detail = ("rotate", "suspend", "resume", "revoke", "doings")
     fields = (
         "name", "prefix", "state", "scope_text", "bound_to", "owner", "created_at", "expires_at", "last_used_at",
         "suspended_at", "suspended_reason", "revoked_at", "revoked_reason", "successor",
@@ -233,6 +234,15 @@ class ApiKeyAdmin(ModelAdmin[ApiKey]):
         results = [apikeys.revoke_key(key, now=now, reason=reason) for key in queryset.order_by("pk")]
         skipped = results.count(False)
         self.message_user(request, f"Revoked {results.count(True)} key(s); {skipped} had been revoked before.")
+
+    def has_look_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether this person may see everything that a key did."""
+        return may_look(request)
+
+    @action(description="Everything it did", permissions=["look"], safe=True, icon="frame_inspect", url_path="doings")
+    def doings(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to everything that was done with this key."""
+        return leads_to("api_key", ApiKey.objects.get(pk=object_id).prefix)
 
     @display(description="State", label=STATE_COLOURS)
     def state(self, obj: ApiKey) -> str:

@@ -22,12 +22,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from core import audit
+from core.admin.doings import leads_to, may_look
 from core.adminkit import (
     AdminPasswordChangeForm,
     AuditedModelAdmin,
     ReadOnlyModelAdmin,
     UserChangeForm,
     UserCreationForm,
+    action,
     display,
 )
 
@@ -49,6 +51,7 @@ class UserAdmin(AuditedModelAdmin[User], DjangoUserAdmin):  # type: ignore[type-
     ordering = ("username", "pk")
     filter_horizontal = ("groups", "user_permissions")
     readonly_fields = ("last_login", "date_joined")
+    actions_detail = ("doings",)
     menu_icon = "person"
     menu_order = 60
 
@@ -85,6 +88,15 @@ class UserAdmin(AuditedModelAdmin[User], DjangoUserAdmin):  # type: ignore[type-
             super().log_change(request, obj, message)
         else:
             audit.record("user.password_changed", obj, now=timezone.now())
+
+    def has_look_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether this person may see everything that somebody did."""
+        return may_look(request)
+
+    @action(description="Everything they did", permissions=["look"], safe=True, icon="frame_inspect", url_path="doings")
+    def doings(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to everything that this person did."""
+        return leads_to("user", object_id)
 
     @display(description="Roles")
     def role_names(self, obj: User) -> str:

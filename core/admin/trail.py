@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.admin.doings import as_link
 from core.adminkit import LargeTableAdmin, ReadOnlyModelAdmin, display, period_filter
 from core.models import AuditEntry
 
@@ -24,10 +25,10 @@ class AuditEntryAdmin(LargeTableAdmin[AuditEntry], ReadOnlyModelAdmin[AuditEntry
     list_display_links = ("at",)
     fieldsets = (
         (None, {"fields": ("at", "action", "reason", "channel", "request_id")}),
-        ("Who", {"fields": ("actor_kind", "actor_label", "actor_id")}),
+        ("Who", {"fields": ("actor_kind", "actor_label", "actor_id", "doings")}),
         ("What", {"fields": ("subject_type", "subject_id", "before_text", "after_text")}),
     )
-    readonly_fields = ("before_text", "after_text")
+    readonly_fields = ("before_text", "after_text", "doings")
     menu_icon = "history"
     menu_order = 20
 
@@ -40,6 +41,13 @@ class AuditEntryAdmin(LargeTableAdmin[AuditEntry], ReadOnlyModelAdmin[AuditEntry
     def actor(self, obj: AuditEntry) -> str:
         """Return who acted."""
         return obj.actor_label or obj.actor_kind
+
+    @display(description="And else")
+    def doings(self, obj: AuditEntry) -> SafeString | str:
+        """Return the way to everything else that this actor did."""
+        if obj.actor_kind not in {"user", "api_key"}:
+            return "–"
+        return as_link(obj.actor_kind, obj.actor_id, "Everything they did")
 
     @display(description="Before")
     def before_text(self, obj: AuditEntry) -> SafeString:
