@@ -52,7 +52,7 @@ def test_list__default__shows_the_newest_first_with_an_exact_small_count(admin: 
 
     newest = sorted((row.pk for row in rows), reverse=True)
     assert _shown(page) == newest[:50]
-    assert "60 audit entries" in page
+    assert f"{AuditEntry.objects.count()} audit entries" in page
     assert "Show all" not in page
 
 

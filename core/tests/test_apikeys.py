@@ -34,8 +34,8 @@ def test_create_key__secret__is_shown_once_and_stored_as_digest() -> None:
     assert made.secret.startswith(stored["prefix"] + "_")
     assert not [value for value in stored.values() if isinstance(value, str) and made.secret[12:] in value]
     assert stored["scopes"] == [READ, WRITE]
-    entry = AuditEntry.objects.get()
-    assert (entry.action, entry.subject_id) == ("api_key.created", str(made.key.pk))
+    entry = AuditEntry.objects.get(action="api_key.created")
+    assert entry.subject_id == str(made.key.pk)
     assert made.secret[12:] not in str(entry.after)
 
 
@@ -56,7 +56,7 @@ def test_create_key__wrong_value__is_refused_and_nothing_is_made(changes: dict[s
 
     assert [error.pointer for error in refused.value.errors] == [pointer]
     assert not ApiKey.objects.exists()
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.objects.filter(action__startswith="api_key").exists()
 
 
 @pytest.mark.django_db

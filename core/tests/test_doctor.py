@@ -94,7 +94,7 @@ def test_apikey_create__bound_and_expiring__prints_the_key_and_nothing_else() ->
     assert (key.name, key.scopes, key.entity_type, key.entity_id) == ("agents", [SCOPE], "agent", "my-agent")
     assert key.expires_at is not None
     assert key.expires_at - key.created_at == timedelta(days=30)
-    assert AuditEntry.objects.get().channel == "command"
+    assert AuditEntry.objects.get(action="api_key.created").channel == "command"
 
 
 @pytest.mark.django_db
