@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ AT = datetime(2026, 3, 18, 12, tzinfo=UTC)
 def resources(count: int) -> None:
     """Make resources."""
     CapacityResource.objects.bulk_create(
-        CapacityResource(slug=f"r-{number}", name=f"Resource {number}", metric="costs.spend", limit=Decimal(10),
+        CapacityResource(slug=f"r-{uuid.uuid4().hex[:12]}", name=f"R {number}", metric="costs.spend", limit=Decimal(10),
                          created_at=AT)
         for number in range(count)
     )  # fmt: skip
@@ -23,7 +24,7 @@ def resources(count: int) -> None:
 
 def _first() -> CapacityResource:
     resources(1)
-    return CapacityResource.objects.get()
+    return CapacityResource.objects.latest("id")
 
 
 def samples(count: int) -> None:
