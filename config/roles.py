@@ -99,6 +99,9 @@ ROLES = (
             Grant("core", VIEW, ("auditentry", "conditionrecord")),
             Grant("alerts", VIEW, ("alert", "automationrule", "automationrun", "securityevent")),
             Grant("alerts", WORK, ("detectionrule",)),
+            # By what people are paged, everybody's; to who leads operations the last one is given by hand.
+            Grant("alerts", MANAGE, ("contactmethod",)),
+            Grant("alerts", ("manage",), ("contacts",)),
             *(Grant(app, VIEW) for app in ("mfa", "usersessions")),
             OWN_WORK,
         ),

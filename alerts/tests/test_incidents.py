@@ -119,6 +119,21 @@ def test_acknowledge__by_ada__keeps_who_until_when_and_stops_paging(now: datetim
     assert (line.kind, line.actor, line.text) == ("acknowledged", "ada", "on it")
 
 
+def test_acknowledge__and_give_back__takes_the_alerts_along(now: datetime) -> None:
+    found = alert(now)
+    incident = opened(now, found)
+    with acting(ADA):
+        incidents.acknowledge(incident.pk, until=now + timedelta(hours=1), now=now)
+    found.refresh_from_db()
+    taken = (found.state, found.acknowledged_by, found.acknowledged_until)
+
+    incidents.unacknowledge(incident.pk, now=now + MINUTE)
+
+    found.refresh_from_db()
+    assert taken == ("acknowledged", "ada", now + timedelta(hours=1))
+    assert (found.state, found.acknowledged_until) == ("firing", None)
+
+
 def test_acknowledge__by_another__takes_over_and_keeps_the_first_answer(now: datetime) -> None:
     incident = manual(now)
     with acting(ADA):

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce
 
-from alerts.choices import INCIDENT_TRANSITIONS, IncidentStatus
-from alerts.models import Incident
-from alerts.services import escalation
+from alerts.choices import ACTIVE_STATES, INCIDENT_TRANSITIONS, IncidentStatus
+from alerts.models import Alert, Incident
+from alerts.services import alerting, escalation
 from alerts.services.incidents.announcing import announce
 from alerts.services.incidents.timeline import get, record_event
 from core import audit
@@ -37,7 +37,8 @@ class _Act:
 def acknowledge(incident_id: UUID, *, until: datetime | None = None, reason: str = "", now: datetime) -> Incident:
     """Take an incident: nobody is paged until the acknowledgement runs out (4 hours unless said, 7 days at most).
 
-    Of somebody else's it is a take-over, of one's own a renewal. Raises Missing, Conflict, and Invalid for the end.
+    Its alerts are acknowledged with it, so that nobody is reminded of them either, and fire again when it runs out. Of
+    somebody else's it is a take-over, of one's own a renewal. Raises Missing, Conflict, and Invalid for the end.
     """
     end = until or now + ACKNOWLEDGED_FOR
     if not now < end <= now + LONGEST_ACKNOWLEDGEMENT:
@@ -50,6 +51,7 @@ def acknowledge(incident_id: UUID, *, until: datetime | None = None, reason: str
         incident, before = _move(incident_id, act)
         _tell(incident, act, before, now=now, reason=reason, data={"until": end.isoformat()})
         escalation.stop(incident, now=now)
+        alerting.acknowledge(_active(incident), by=who, until=end, reason=_because(incident, reason), now=now)
         announce(incident, "acknowledged", f"{who} has it until {end:%Y-%m-%d %H:%M} UTC. {reason}".strip(), now=now)
     return incident
 
@@ -61,6 +63,8 @@ def unacknowledge(incident_id: UUID, *, reason: str = "", now: datetime) -> Inci
     with transaction.atomic():
         incident, before = _move(incident_id, act, only_from=(IncidentStatus.ACKNOWLEDGED,))
         _tell(incident, act, before, now=now, reason=reason)
+        who = current().actor.label[:200]
+        alerting.unacknowledge(_active(incident), by=who, reason=_because(incident, reason), now=now)
         escalation.start(incident, now=now)
     return incident
 
@@ -127,6 +131,15 @@ def reopen(incident_id: UUID, *, reason: str = "", now: datetime) -> Incident:
         _tell(incident, act, before, now=now, reason=reason)
         escalation.start(incident, now=now)
     return incident
+
+
+def _active(incident: Incident) -> list[Alert]:
+    linked = Alert.objects.filter(incident_links__incident=incident, state__in=ACTIVE_STATES)
+    return list(linked.order_by("fingerprint")[: alerting.MOST_AT_ONCE])
+
+
+def _because(incident: Incident, reason: str) -> str:
+    return f"INC-{incident.number}: {reason or 'acknowledged'}"[: alerting.LONGEST_REASON]
 
 
 def _answered(now: datetime) -> dict[str, object]:
