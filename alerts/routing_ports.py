@@ -1,4 +1,4 @@
-"""What routing keeps in place: a tree that tells somebody from the first start."""
+"""What routing offers to the platform: panels; and what it keeps in place: a tree that tells somebody."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from django.utils import timezone
 
 def register_routing(app: AppConfig) -> None:
     """Fill the ports; called once, from the app's ready()."""
+    from alerts.routing_panels import PANELS
+    from core.ports.panels import panels
+
+    for panel in PANELS:
+        panels.register(panel)
     post_migrate.connect(keep_in_place, sender=app, dispatch_uid="alerts.routing")
 
 

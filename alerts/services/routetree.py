@@ -58,8 +58,8 @@ def _branch(route: Route, parent: Branch | None, children: Mapping[int | None, S
         wait=_seconds(route.group_wait_seconds, parent.wait if parent else GROUP_WAIT),
         interval=_seconds(route.group_interval_seconds, parent.interval if parent else GROUP_INTERVAL),
         repeat=_seconds(route.repeat_interval_seconds, parent.repeat if parent else REPEAT_INTERVAL),
-        mute=tuple(_times(item) for item in route.mute_intervals.all()),
-        active=tuple(_times(item) for item in route.active_intervals.all()),
+        mute=tuple(times_of(item) for item in route.mute_intervals.all()),
+        active=tuple(times_of(item) for item in route.active_intervals.all()),
     )
     below = [_branch(child, own, children) for child in children.get(route.pk, ())]
     return replace(own, children=tuple(below))
@@ -69,5 +69,6 @@ def _seconds(own: int | None, inherited: timedelta) -> timedelta:
     return inherited if own is None else timedelta(seconds=own)
 
 
-def _times(interval: TimeInterval) -> Times:
+def times_of(interval: TimeInterval) -> Times:
+    """Return a stored time interval as the tree uses it."""
     return Times(interval.name, ZoneInfo(interval.time_zone), interval.intervals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alerts.tests import rows_delivery, rows_guard, rows_incidents, rows_rules
+from alerts.tests import rows_delivery, rows_guard, rows_incidents, rows_routing, rows_rules
 
 Rows = Callable[[int], None]
 
@@ -12,5 +12,6 @@ ROWS: dict[str, Rows] = {
     **rows_incidents.ROWS,
     **rows_delivery.ROWS,
     **rows_guard.ROWS,
+    **rows_routing.ROWS,
     **rows_rules.ROWS,
 }
