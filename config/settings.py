@@ -333,6 +333,11 @@ ALERTS_RETENTION_DAYS: int = env.integer("ALERTS_RETENTION_DAYS", default=400, m
 # Called by GET each minute that every pass of the alerts is on time; whoever is called tells when that stops.
 ALERTS_DEADMAN_URL: str = env("ALERTS_DEADMAN_URL", default="")
 
+# --- Objectives ----------------------------------------------------------------------------------------------------
+# How many days what was measured is kept by the minute, beyond the time events may be late, and by the hour.
+SLAS_MINUTES_DAYS: int = env.integer("SLAS_MINUTES_DAYS", default=8, minimum=8, maximum=400)
+SLAS_HOURS_DAYS: int = env.integer("SLAS_HOURS_DAYS", default=400, minimum=32, maximum=36500)
+
 # --- Logs ----------------------------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORMAT: str = env.choice("LOG_FORMAT", default="json" if DEPLOYED else "console", choices=("json", "console"))

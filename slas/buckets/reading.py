@@ -74,17 +74,6 @@ ON b.sli_id = s.sli AND b.series = %s AND b.resolution = p.resolution AND b.star
     AND start >= p.since AND start < p.before)
 """,
 }
-_OLDEST = {
-    "postgresql": f"""
-SELECT s.sli, b.start FROM unnest(%s::uuid[]) AS s(sli) CROSS JOIN LATERAL (
-    SELECT start FROM {TABLE} WHERE sli_id = s.sli AND series = %s AND resolution = 60 ORDER BY start LIMIT 1) AS b
-""",
-    "sqlite": f"""
-SELECT s.value, (SELECT min(start) FROM {TABLE} WHERE sli_id = s.value AND series = %s AND resolution = 60)
-FROM json_each(%s) AS s
-""",
-}
-
 Point = tuple[int, int, int]
 """Of which resolution, from when, before when the last bucket is looked for."""
 
@@ -122,10 +111,10 @@ def sums(
             plans[instants] = _Plan(len(plans), instants)
         plan_of[sli] = plans[instants]
     read = _read(plan_of, plans.values(), series)
-    oldest = _oldest([sli for sli, plan in plan_of.items() if plan.old], series)
+    kept_from = _minutes_from([sli for sli, plan in plan_of.items() if plan.old])
     found = {}
     for sli, windows in asked.items():
-        upto = plan_of[sli].running(read.get(sli, {}), oldest.get(sli))
+        upto = plan_of[sli].running(read.get(sli, {}), kept_from.get(sli, 0))
         found[sli] = [upto[_minute(end)].minus(upto[_minute(start)]) for start, end in windows]
     return found
 
@@ -149,13 +138,13 @@ class _Plan:
         asked = {*self._days.values(), *self._inside.values(), *self._hours.values()}
         self.points = sorted(point for point in asked if point is not None)
 
-    def running(self, read: Mapping[Point, Numbers], oldest: int | None) -> dict[int, Numbers]:
+    def running(self, read: Mapping[Point, Numbers], kept_from: int) -> dict[int, Numbers]:
         """Return the sum of everything before each instant, for one indicator."""
-        return {t: self._upto(t, read, oldest) for t in self.instants}
+        return {t: self._upto(t, read, kept_from) for t in self.instants}
 
-    def _upto(self, t: int, read: Mapping[Point, Numbers], oldest: int | None) -> Numbers:
+    def _upto(self, t: int, read: Mapping[Point, Numbers], kept_from: int) -> Numbers:
         inside = self._inside[t]
-        if t in self.old and (oldest is None or oldest // DAY > t // DAY):
+        if t in self.old and t < kept_from:
             inside = self._hours[t]
         days = read.get(self._days[t], NOTHING)
         return days if inside is None else days.plus(read.get(inside, NOTHING))
@@ -197,15 +186,8 @@ def _rows(plan_of: Mapping[UUID, _Plan], points: str, series: Series) -> Iterato
         yield from cursor.fetchall()
 
 
-def _oldest(slis: Sequence[UUID], series: Series) -> dict[UUID, int | None]:
-    if not slis:
-        return {}
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(_OLDEST["postgresql"], [_array(slis), int(series)])
-            return dict(cursor.fetchall())
-        cursor.execute(_OLDEST["sqlite"], [int(series), json.dumps([sli.hex for sli in slis])])
-        return {UUID(sli): start for sli, start in cursor.fetchall()}
+def _minutes_from(slis: Sequence[UUID]) -> dict[UUID, int]:
+    return dict(Sli.objects.filter(pk__in=slis).values_list("pk", "minutes_from")) if slis else {}
 
 
 def _array(slis: Iterable[UUID]) -> str:

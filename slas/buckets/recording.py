@@ -59,7 +59,7 @@ def lock(slis: Iterable[UUID]) -> list[Sli]:
 
 def terms_of(sli: Sli) -> Terms:
     """Return what decides over an indicator's events."""
-    return Terms(sli.operator, sli.threshold, sli.kind == SliKind.LATENCY, sli.lateness_seconds)
+    return Terms(sli.operator, sli.threshold, sli.kind == SliKind.LATENCY, sli.lateness_seconds, sli.minutes_from)
 
 
 def _changes(sli: UUID, minutes: dict[int, Tally], excluded: Excluded) -> Changes:

@@ -191,17 +191,6 @@ def raise_tails(tails: Iterable[tuple[Key, int, Numbers]]) -> None:
             cursor.execute(_TAILS[connection.vendor], [json.dumps(values)])
 
 
-def first_minute(sli: UUID) -> int | None:
-    """Return the start of the oldest minute that is kept of an indicator."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT min(start) FROM {TABLE} WHERE sli_id = %s AND series = 0 AND resolution = 60",
-            [_id(sli)],
-        )
-        found: int | None = cursor.fetchone()[0]
-    return found
-
-
 def _id(sli: UUID) -> Any:
     return sli if connection.vendor == "postgresql" else sli.hex
 

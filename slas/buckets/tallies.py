@@ -59,6 +59,7 @@ class Terms:
     threshold: Decimal | None = None
     keeps_histogram: bool = False
     lateness_seconds: int = 172_800
+    kept_from: int = 0
 
 
 @dataclass(slots=True)
@@ -106,11 +107,11 @@ class Counted:
 def count(items: Iterable[Event | Aggregate], terms: Terms, *, now: datetime) -> Counted:
     """Count the items by minute and say of each whether it was counted, came too late or makes no sense.
 
-    An event is late when its minute lies more than `lateness_seconds` back, and refused when it is more than five
-    minutes ahead of the clock.
+    An event is late when it lies more than `lateness_seconds` back, or its minutes are no longer kept, and refused when
+    it is more than five minutes ahead of the clock.
     """
     found = Counted()
-    earliest = now.timestamp() - terms.lateness_seconds
+    earliest = max(now.timestamp() - terms.lateness_seconds, terms.kept_from)
     latest = (now + EARLY).timestamp()
     minutes, verdicts = found.minutes, found.verdicts
     for item in items:

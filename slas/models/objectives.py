@@ -48,6 +48,7 @@ class Sli(models.Model):
 
     `threshold` and `operator` tell good from bad for values and durations; durations are kept as a histogram, so that
     a new threshold can be asked of the past. `lateness_seconds` is how late an event may arrive and still count.
+    Minutes before `minutes_from` (UNIX seconds, a UTC midnight) are no longer kept, only hours and days.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -66,6 +67,7 @@ class Sli(models.Model):
     no_data = models.CharField(max_length=6, choices=NoDataPolicy, default=NoDataPolicy.IGNORE)
     lateness_seconds = models.PositiveIntegerField(default=172_800)
     late_dropped = models.PositiveBigIntegerField(default=0, editable=False)
+    minutes_from = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(editable=False)
 
     class Meta:
@@ -184,7 +186,8 @@ class SloComponent(models.Model):
 class Exclusion(models.Model):
     """A span that is taken out of what counts, visibly: for a reason, announced or not, by whom approved.
 
-    Blank scopes mean everything. With a recurrence (an RRULE line) the span repeats in the time zone it names.
+    Blank scopes mean everything. With a recurrence (an RRULE line) the span repeats in the time zone it names. It is in
+    force once it is approved; `estimated` says that part of it was taken out pro rata, of hours whose minutes are gone.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -202,6 +205,7 @@ class Exclusion(models.Model):
     created_by = models.CharField(max_length=200, blank=True, editable=False)
     approved_by = models.CharField(max_length=200, blank=True, editable=False)
     withdrawn_at = models.DateTimeField(null=True, editable=False)
+    estimated = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["-starts_at", "-id"]
