@@ -48,7 +48,9 @@ def record(
         after=_plain(after or {}),
         reason=reason or context.reason,
     )
-    record_audited(action, subject_type, subject_id, now=now, actor=who, reason=reason or context.reason)
+    prefix = str((after or {}).get("prefix", "")) if subject_type == "core.apikey" else ""
+    why = reason or context.reason
+    record_audited(action, subject_type, subject_id, now=now, actor=who, reason=why, api_key=prefix)
 
 
 def identify(subject: models.Model) -> tuple[str, str]:

@@ -50,14 +50,13 @@ def record_security_event(
 
 
 def record_audited(
-    action: str, subject_type: str, subject_id: str, *, now: datetime, actor: Actor, reason: str = ""
+    action: str, subject_type: str, subject_id: str, *, now: datetime, actor: Actor, reason: str = "", api_key: str = ""
 ) -> None:
     """Tell of an act that was just written to the audit log, when it is one that matters here."""
     act = next((act for act in audited_acts if act.covers(action, subject_type)), None)
     if act is None:
         return
     data = {"action": action, "subject_type": subject_type, "subject_id": subject_id, "reason": reason[:200]}
-    api_key = subject_id if subject_type == "core.apikey" else ""
     record_security_event(act.kind, now=now, actor=actor, data=data, api_key=api_key)
 
 

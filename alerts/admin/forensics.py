@@ -138,7 +138,7 @@ def _cells(line: forensics.Line) -> Sequence[object]:
 
 
 def _figures(subject: forensics.Subject, asked: _Asked, looked: forensics.Looked) -> list[Figure]:
-    events = f"{reverse('admin:alerts_securityevent_changelist')}?q={urlencode({'': subject.value})[1:]}"
+    events = f"{reverse('admin:alerts_securityevent_changelist')}?{urlencode({'q': subject.search})}"
     found = [
         Figure("Security events", f"{looked.event_count:,}", "in this window", events),
         Figure("Audit entries", f"{looked.entry_count:,}", "in this window"),

@@ -23,6 +23,7 @@ from core.adminkit import (
     EmptyState,
     LargeTableAdmin,
     ReadOnlyModelAdmin,
+    Textarea,
     action,
     display,
     period_filter,
@@ -42,7 +43,7 @@ TRY = Dialog(
 class SecurityEventAdmin(LargeTableAdmin[SecurityEvent], ReadOnlyModelAdmin[SecurityEvent]):
     """What happened around sign-ins, keys, grants and exports. Search takes an actor's id, a key or an address."""
 
-    list_display = ("at", "kind", "outcome_label", "actor_label", "api_key", "address", "count", "channel")
+    list_display = ("at", "kind", "outcome_label", "name", "key", "address", "count", "channel")
     list_filter = (
         word_filter("kind", "login", "api_key.used", "api_key.refused", "rights.granted", "data.exported"),
         word_filter("outcome", "success", "failure"),
@@ -52,10 +53,10 @@ class SecurityEventAdmin(LargeTableAdmin[SecurityEvent], ReadOnlyModelAdmin[Secu
     search_help_text = "Exact actor id, key prefix or address"
     list_display_links = ("at",)
     fields = (
-        "at", "kind", "outcome_label", "who", "api_key", "from_where", "network", "user_agent", "channel", "count",
+        "at", "kind", "outcome_label", "who", "key", "from_where", "network", "user_agent", "channel", "count",
         "request_id", "facts",
     )  # fmt: skip
-    readonly_fields = ("outcome_label", "who", "from_where", "facts")
+    readonly_fields = ("outcome_label", "who", "key", "from_where", "facts")
     menu_icon = "shield_person"
     menu_order = 60
     empty_state = EmptyState(
@@ -68,6 +69,16 @@ class SecurityEventAdmin(LargeTableAdmin[SecurityEvent], ReadOnlyModelAdmin[Secu
     def outcome_label(self, obj: SecurityEvent) -> str:
         """Return the outcome as a coloured word."""
         return obj.outcome
+
+    @display(description="Who")
+    def name(self, obj: SecurityEvent) -> str:
+        """Return the actor's name."""
+        return obj.actor_label or obj.actor_kind
+
+    @display(description="API key")
+    def key(self, obj: SecurityEvent) -> str:
+        """Return the prefix of the key it is about."""
+        return obj.api_key or "–"
 
     @display(description="Who")
     def who(self, obj: SecurityEvent) -> SafeString | str:
@@ -91,17 +102,29 @@ class SecurityEventAdmin(LargeTableAdmin[SecurityEvent], ReadOnlyModelAdmin[Secu
         return format_html('<pre class="af-values">{}</pre>', json.dumps(obj.data, indent=2, ensure_ascii=False))
 
 
+class ReadableJson(forms.JSONField):
+    """JSON on several lines."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
 class DetectionRuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """A rule, its parameters checked as the detection reads them."""
+
+    parameters = ReadableJson(
+        widget=Textarea(attrs={"rows": 16}),
+        help_text="source (security, audit), steps (kinds, where, at_least), group_by, window_seconds, threshold,"
+        " field, factor, least_hours, keep_seconds.",
+    )
 
     class Meta:
         model = DetectionRule
         fields = ("name", "slug", "description", "kind", "parameters", "severity", "enabled")
         help_texts = {
             "kind": "The first four are Sigma's; new_value and baseline learn what is usual.",
-            "parameters": "source (security, audit), steps (kinds, where, at_least), group_by, window_seconds,"
-            " threshold, field, factor, least_hours, keep_seconds.",
         }
+        widgets = {"description": Textarea(attrs={"rows": 2})}
 
     def clean(self) -> dict[str, Any]:
         """Refuse parameters that make no sense, at the field."""

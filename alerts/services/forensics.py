@@ -31,7 +31,7 @@ SPEND = "costs.spend_by_sender"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose acts are looked at: a person, a key with its rotations, or an address; and how it is called."""
+    """Whose acts are looked at: a person, a key with its rotations, or an address; `search` finds it in the list."""
 
     kind: str
     value: str
@@ -40,6 +40,8 @@ class Subject:
     entries: Q
     about: Q | None = None
     senders: tuple[str, ...] = ()
+    search: str = ""
+    events_about: Q | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def _rows(
     subject: Subject, window: Window, *, about: bool, word: str
 ) -> tuple[QuerySet[SecurityEvent], QuerySet[AuditEntry]]:
     within = Q(at__gte=window.start, at__lt=window.end)
-    events = SecurityEvent.objects.filter(subject.events & within)
+    told = subject.events | subject.events_about if about and subject.events_about is not None else subject.events
+    events = SecurityEvent.objects.filter(told & within)
     wanted = subject.entries | subject.about if about and subject.about is not None else subject.entries
     entries = AuditEntry.objects.filter(wanted & within)
     if subject.kind == "address":
@@ -164,6 +167,7 @@ def _person(value: str) -> Subject:
         own & (Q(actor_id=key) | Q(actor_id="", actor_label=name)),
         own & Q(actor_id=key),
         Q(subject_type="auth.user", subject_id=key),
+        search=key,
     )
 
 
@@ -175,10 +179,12 @@ def _key(value: str) -> Subject:
         "api_key",
         value,
         f"{key.name} ({', '.join(prefixes)})",
-        Q(api_key__in=prefixes) | Q(actor_kind="api_key", actor_id__in=ids),
+        Q(actor_kind="api_key") & (Q(api_key__in=prefixes) | Q(actor_id__in=ids)),
         Q(actor_kind="api_key", actor_id__in=ids),
         Q(subject_type="core.apikey", subject_id__in=ids),
         (f"key:{key.family.hex}",),
+        search=key.prefix,
+        events_about=Q(api_key__in=prefixes),
     )
 
 
@@ -188,4 +194,11 @@ def _address(value: str) -> Subject:
     if not plain:
         detail = f"{value} is not an address such as 198.51.100.7, nor a network such as 198.51.100.0/24"
         raise Invalid(detail, errors=[FieldError("/address", "invalid", detail)])
-    return Subject("address", value, plain, Q(network=plain) if network else Q(address=plain), Q(pk=None))
+    return Subject(
+        "address",
+        value,
+        plain,
+        Q(network=plain) if network else Q(address=plain),
+        Q(pk=None),
+        search="" if network else plain,
+    )

@@ -23,6 +23,7 @@ from core.adminkit import (
     PageView,
     ReadOnlyModelAdmin,
     ReasonForm,
+    Textarea,
     action,
     display,
     page,
@@ -49,7 +50,14 @@ SHOWN = 20
 class DecideForm(ReasonForm):
     """Says what exactly is decided about, asks why, and carries the digest of what was shown."""
 
+    what = forms.CharField(
+        label="What exactly happens",
+        required=False,
+        disabled=True,
+        widget=Textarea(attrs={"rows": 5, "readonly": True}),
+    )
     digest = forms.CharField(widget=forms.HiddenInput, required=False)
+    field_order = ("what", "reason", "digest")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,8 +65,7 @@ class DecideForm(ReasonForm):
         if approval is not None:
             self.fields["digest"].initial = approval.digest
             asked = f"{approval.requester_label} asks: “{approval.reason}”"
-            what = " ".join(f"{line.rstrip('.')}." for line in approval.description)
-            self.fields["reason"].help_text = f"{what} {asked} Your reason is kept in the audit log with your name."
+            self.fields["what"].initial = "\n".join((*approval.description, asked))
 
 
 APPROVE = Dialog("Let this happen", "It is carried out at once and cannot be called back.", DecideForm, "Approve")
@@ -71,7 +78,7 @@ class ApprovalAdmin(ReadOnlyModelAdmin[Approval]):
     """Every request that concerns this person, with its decision; reached from the page of approvals."""
 
     list_display = (
-        "title", "status_label", "requester_label", "requested_at", "expires_at", "decided_by_label", "decided_at",
+        "title", "status_label", "asked_by", "requested_at", "expires_at", "decider", "decided_at",
     )  # fmt: skip
     list_filter = ("status", period_filter("requested_at"))
     search_fields = ("title", "requester_label", "decided_by_label", "reason")
@@ -80,13 +87,13 @@ class ApprovalAdmin(ReadOnlyModelAdmin[Approval]):
     fieldsets = (
         (
             None,
-            {"fields": ("what", "status_label", "reason", "requester_label", "requested_at", "expires_at", "about")},
+            {"fields": ("what", "status_label", "reason", "asked_by", "requested_at", "expires_at", "about")},
         ),
-        ("Decision", {"fields": ("decided_by_label", "decided_at", "decision_reason")}),
+        ("Decision", {"fields": ("decider", "decided_at", "decision_reason")}),
         ("Outcome", {"fields": ("result", "error", "finished_at", "attempt")}),
         ("Frozen", {"fields": ("kind", "arguments_text", "digest")}),
     )
-    readonly_fields = ("what", "status_label", "about", "arguments_text")
+    readonly_fields = ("what", "status_label", "asked_by", "decider", "about", "arguments_text")
     in_menu = False
     empty_state = EmptyState(
         "Nothing was asked for yet",
@@ -147,6 +154,16 @@ class ApprovalAdmin(ReadOnlyModelAdmin[Approval]):
     def status_label(self, obj: Approval) -> str:
         """Return the status as a coloured word."""
         return obj.status
+
+    @display(description="Asked by", ordering="requester_label")
+    def asked_by(self, obj: Approval) -> str:
+        """Return who asked."""
+        return obj.requester_label
+
+    @display(description="Decided by", ordering="decided_by_label")
+    def decider(self, obj: Approval) -> str:
+        """Return who decided, or took it back."""
+        return obj.decided_by_label or "–"
 
     @display(description="What exactly happens")
     def what(self, obj: Approval) -> SafeString:

@@ -39,9 +39,9 @@ class Acts:
     def kind(self, name: str = "test.paint", **changes: Any) -> ApprovalKind:
         """Return a kind that paints."""
         return ApprovalKind(
-            name, "Paint something", ASK, DECIDE, describe, self.execute,
+            name, "Paint something", ASK, DECIDE, describe,
             expires_after=timedelta(hours=8), remind_after=timedelta(hours=2),
-            **{"closed": self.close, **changes},
+            **{"execute": self.execute, "closed": self.close, **changes},
         )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def test_inbox__of_somebody_else__shows_nothing(approval: Approval) -> None:
 def test_dialog__of_a_decision__says_what_is_decided_about(approval: Approval) -> None:
     page = signed_in(_may_look(otto())).get(f"/admin/core/approval/{approval.pk}/approve/").content.decode()
 
-    assert f"Paint the fence red. It cannot be undone. maria asks: “{WHY}”" in page
+    assert f"Paint the fence red\nIt cannot be undone\nmaria asks: “{WHY}”" in page
     assert approval.digest in page
 
 
