@@ -87,9 +87,10 @@ class RotationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
         model = Rotation
         fields = ("name", "layer", "kind", "turn_length", "starts_at", "ends_at", "people", "hours")
 
-    def __init__(self, *args: Any, zone: ZoneInfo | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, schedule: OnCallSchedule | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zone = zone or settings.ORGANISATION_ZONE
+        self.schedule = schedule
+        zone = zone_of(schedule)
         _localise(self, zone)
         self.places: list[RotationMember] = []
         if self.instance.pk:
@@ -98,6 +99,11 @@ class RotationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
             self.initial["hours"] = "\n".join(f"{span['from']} - {span['to']}" for span in self.instance.restrictions)
         else:
             self.initial.setdefault("starts_at", timezone.now().astimezone(zone).replace(hour=9, minute=0))
+
+    def full_clean(self) -> None:
+        """Read times in the zone that the schedule is being given in the same request."""
+        _localise(self, zone_of(self.schedule))
+        super().full_clean()
 
     def clean_people(self) -> list[User | RotationMember]:
         """Return the people named, in order; a place of a deleted account may stay where it is."""
@@ -140,8 +146,8 @@ class RotationFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # gen
     """Rotations whose times are those of their schedule's time zone, also of one that is being changed."""
 
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
-        """Give each form the zone."""
-        return {**super().get_form_kwargs(index), "zone": zone_of(self.instance)}
+        """Give each form the schedule."""
+        return {**super().get_form_kwargs(index), "schedule": self.instance}
 
 
 def _localise(form: forms.BaseForm, zone: ZoneInfo) -> None:
