@@ -14,6 +14,7 @@ from alerts.choices import ACTIVE_STATES, SEVERITY_ORDER, AlertState
 from alerts.lifecycle import rank
 from alerts.matching import as_text
 from alerts.models import Alert
+from alerts.presentation import labels_text
 from alerts.services.silences import current_silences
 from core.choices import Severity
 from core.ports.panels import Chart, Figure, Panel, Table
@@ -42,7 +43,7 @@ def alerts(now: datetime) -> Sequence[Figure | Chart | Table]:
             f"{_list()}?state=firing",
             _tone(firing),
         ),
-        Figure("Acknowledged", f"{taken:,}", "somebody has them", f"{_list()}?state=acknowledged"),
+        Figure("Acknowledged", f"{taken:,}", "somebody has them" if taken else "", f"{_list()}?state=acknowledged"),
     ]
     return [*figures, _worst(now)] if counts else figures
 
@@ -82,12 +83,17 @@ def _worst(now: datetime) -> Table:
             break
     rows = [
         (
-            [alert.name, alert.get_severity_display(), f"{timezone.localtime(alert.starts_at):%Y-%m-%d %H:%M}"],
+            [
+                alert.name,
+                alert.get_severity_display(),
+                labels_text(alert.labels),
+                f"{timezone.localtime(alert.starts_at):%Y-%m-%d %H:%M}",
+            ],
             reverse("admin:alerts_alert_change", args=[alert.pk]),
         )
         for alert in sorted(found, key=lambda alert: rank(alert.severity))
     ]
-    return Table("Firing", ["Alert", "Severity", "Since"], rows, link=f"{_list()}?state=firing")
+    return Table("Firing", ["Alert", "Severity", "Labels", "Since"], rows, link=f"{_list()}?state=firing")
 
 
 def _list() -> str:

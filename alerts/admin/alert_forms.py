@@ -20,6 +20,7 @@ from core.errors import Invalid
 HELP = 'As in Alertmanager, separated by commas: alertname="DiskFull", host=~"db-.*", severity!="info"'
 REMINDERS = (("", "no reminder"), (3600, "1 hour before"), (86_400, "1 day before"), (7 * 86_400, "1 week before"))
 SECONDS_HELP = "Empty: as the route above."
+OFFICE_HOURS = [{"weekdays": ["monday:friday"], "times": [{"start_time": "09:00", "end_time": "17:00"}]}]
 
 
 class MatchersField(forms.CharField):
@@ -178,6 +179,7 @@ class TimeIntervalForm(forms.ModelForm):  # type: ignore[type-arg]  # generic on
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial.setdefault("time_zone", timezone.get_current_timezone_name())
+        self.initial["intervals"] = self.initial.get("intervals") or OFFICE_HOURS
 
     def clean_intervals(self) -> Any:
         """Refuse intervals that are none, with the reason."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,6 @@ from core.ports.panels import Table
 
 EVENTS_SHOWN = 100
 MESSAGES_SHOWN = 20
-LABELS_IN_A_ROW = 4
 WORDS = {
     "pending": "Noticed; it must hold for a while before it fires", "firing": "Fires", "resolved": "Over",
     "expired": "Over: it was not reported again in time", "severity": "Another severity", "acknowledged": "Taken on",
@@ -38,14 +37,6 @@ def alert_page(alert: Alert, now: datetime) -> dict[str, Any]:
         "alert_history": _history(alert),
         "alert_told": _told(alert),
     }
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Return the first labels but the name and severity, for a row of a list."""
-    shown = [f"{name}={value}" for name, value in sorted(labels.items()) if name not in {"alertname", "severity"}]
-    more = len(shown) - LABELS_IN_A_ROW
-    text = ", ".join(item if len(item) <= 60 else item[:59] + "…" for item in shown[:LABELS_IN_A_ROW])
-    return f"{text}, and {more} more" if more > 0 else text or "–"
 
 
 def _hidden(alert: Alert, now: datetime) -> list[tuple[str, str]]:

@@ -14,9 +14,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from alerts.admin.alert_forms import AcknowledgeForm, QuickSilenceForm, matchers_for
-from alerts.admin.alert_page import alert_page, labels_text
+from alerts.admin.alert_page import alert_page
 from alerts.choices import ACTIVE_STATES, OPEN_STATES, AlertState
 from alerts.models import Alert
+from alerts.presentation import labels_text
 from alerts.services import alerting, silences
 from alerts.services.alerting import Handled
 from alerts.services.silences import SilenceTerms

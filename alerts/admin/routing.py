@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.admin.alert_forms import InhibitRuleForm, ReceiverForm, RouteForm, TimeIntervalForm
-from alerts.admin.alert_page import labels_text
 from alerts.admin.alerts import SEVERITIES
 from alerts.admin.saving import SavesByService
 from alerts.choices import ACTIVE_STATES
 from alerts.matching import as_text, stored_matchers
 from alerts.models import Alert, AlertGroup, InhibitRule, Notification, Receiver, Route, TimeInterval
+from alerts.presentation import labels_text
 from alerts.services import configuration
 from alerts.services.configuration import InhibitTerms, IntervalTerms, ReceiverTerms, RouteTerms
 from alerts.services.routetree import times_of
@@ -69,7 +69,9 @@ class RouteAdmin(_Configuration):
             {
                 "fields": (
                     "group_by",
-                    ("group_wait_seconds", "group_interval_seconds", "repeat_interval_seconds"),
+                    "group_wait_seconds",
+                    "group_interval_seconds",
+                    "repeat_interval_seconds",
                     ("mute_intervals", "active_intervals"),
                 )
             },

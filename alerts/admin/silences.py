@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.admin.alert_forms import SilenceForm
-from alerts.admin.alert_page import labels_text
 from alerts.admin.saving import SavesByService
 from alerts.matching import as_text, parse_matchers, stored_matchers
 from alerts.models import Silence
+from alerts.presentation import labels_text
 from alerts.services import silences as services
 from alerts.services.silences import SilenceTerms, state_of
 from alerts.services.silences.reading import span_of
