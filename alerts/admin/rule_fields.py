@@ -113,7 +113,7 @@ def fields_of(kind: Kind) -> dict[str, forms.Field]:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
-    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default  # type: ignore[operator]  # set
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
     return msgspec.to_builtins(value)
 
 

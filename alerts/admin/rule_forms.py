@@ -39,14 +39,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
         super().__init__(*args, **kwargs)
         rule = self.instance
         if rule.pk and not rule._state.adding:
-            self.initial |= {PREFIX + name: value for name, value in rule.parameters.items()}
-            self.initial |= {
-                "rule_labels": rule.labels,
-                "rule_annotations": rule.annotations,
-                "seen_revision": rule.revision,
-            }
+            self.initial.update({PREFIX + name: value for name, value in rule.parameters.items()})
+            self.initial.update(rule_labels=rule.labels, rule_annotations=rule.annotations, seen_revision=rule.revision)
         else:
-            self.initial |= {"enabled": False}
+            self.initial["enabled"] = False
             self._say("enabled", "Test it on its page first, and see what it would have done; then switch it on.")
         self._say("keep_firing_seconds", "How long an alert goes on firing after its value is right again.")
         self._say("interval_seconds", "How often it is evaluated, 10 to 86400 seconds.")

@@ -123,7 +123,7 @@ class AlertRuleAdmin(SavesByService[AlertRule]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing besides: the service has written all of it."""
 
-    def response_post_save_add(self, request: HttpRequest, obj: AlertRule) -> HttpResponse:
+    def response_post_save_add(self, request: HttpRequest, obj: AlertRule) -> HttpResponseRedirect:
         """Go on to the rule's page, where it is tested and switched on."""
         return HttpResponseRedirect(reverse("admin:alerts_alertrule_change", args=[obj.pk]))
 

@@ -209,7 +209,7 @@ def test_error_rate__ratio_and_counts__is_a_mistake() -> None:
 
 
 def test_health__warning_and_failed__are_as_bad_as_the_rule_says() -> None:
-    checks = {(("check", name),): value for name, value in (("disk", 1), ("database", 2), ("cache", 0))}
+    checks = {fact({"check": name}): value for name, value in (("disk", 1), ("database", 2), ("cache", 0))}
 
     failed = _judge("health", {}, checks)
     warned = _judge("health", {"at_least": "warning", "checks": ["disk"]}, checks)
