@@ -38,7 +38,7 @@ RETURNING slo_id
 INSERT INTO slas_slostatus ({_COLUMNS})
 SELECT {", ".join(f"value ->> '{name}'" for name in TYPES)} FROM json_each(%s) WHERE true
 ON CONFLICT (slo_id) DO UPDATE SET {_SET}
-WHERE slas_slostatus.as_of = (%s ->> slas_slostatus.slo_id)
+WHERE slas_slostatus.as_of = json_extract(%s, '$."' || slas_slostatus.slo_id || '"')
 RETURNING slo_id
 """,
 }
