@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from core import jobs, keyguard
-from core.errors import Invalid
+from core.errors import FieldError, Invalid
 from core.ports.automation import Argument, AutomationAction, Occasion, automation_actions
 from core.ports.jobs import job_kinds
 
@@ -20,12 +20,20 @@ def suspend_key(arguments: Mapping[str, str], occasion: Occasion) -> str:
     return f"suspended {key}" if count else f"{key} did not work any more"
 
 
-def start_job(arguments: Mapping[str, str], occasion: Occasion) -> str:
-    """Start a kind of job with its arguments. Raises Invalid for a kind that nobody offers, or senseless arguments."""
+def job_permission(arguments: Mapping[str, str]) -> str:
+    """Return what a person needs to start this kind of job. Raises Invalid for a kind that nobody offers."""
     kind = arguments["job"]
     if kind not in job_kinds:
         known = ", ".join(sorted(item.name for item in job_kinds)) or "none"
-        raise Invalid(f"{kind!r} is not a kind of job; known: {known}")
+        detail = f"{kind!r} is not a kind of job; known: {known}"
+        raise Invalid(detail, errors=[FieldError("/arguments/job", "unknown_job", detail)])
+    return job_kinds.get(kind).permission
+
+
+def start_job(arguments: Mapping[str, str], occasion: Occasion) -> str:
+    """Start a kind of job with its arguments. Raises Invalid for a kind that nobody offers, or senseless arguments."""
+    kind = arguments["job"]
+    job_permission(arguments)
     try:
         given = json.loads(arguments["arguments"] or "{}")
     except ValueError as error:
@@ -58,6 +66,7 @@ ACTIONS = (
         ),
         permission="core.change_job",
         run=start_job,
+        needs=job_permission,
     ),
 )
 

@@ -32,13 +32,16 @@ def check_automation(values: Mapping[str, Any], person: User | None) -> dict[str
     the rule who may do by hand what it does: a rule gives nobody a right that they lack.
     """
     action = known_action(str(values["action"]))
-    if person is None or not (person.is_active and person.has_perm(action.permission)):
-        raise Forbidden(f"a rule that does “{action.title}” needs somebody with the permission {action.permission}")
+    arguments = checked(action, values["arguments"])
+    further = action.needs(arguments) if action.needs is not None else ""
+    for permission in filter(None, (action.permission, further)):
+        if person is None or not (person.is_active and person.has_perm(permission)):
+            raise Forbidden(f"a rule that does “{action.title}” needs somebody with the permission {permission}")
     matchers = parse_matchers(values["matchers"], pointer="/matchers")
     if not matchers:
         detail = "say which alerts it answers: a rule without matchers would answer all of them"
         raise Invalid(detail, errors=[FieldError("/matchers", "required", detail)])
-    return {**values, "matchers": as_json(matchers), "arguments": checked(action, values["arguments"])}
+    return {**values, "matchers": as_json(matchers), "arguments": arguments}
 
 
 @transaction.atomic

@@ -146,6 +146,15 @@ def test_automation_rule__by_somebody_who_may_not_do_it_by_hand__is_403() -> Non
     assert not AutomationRule.objects.exists()
 
 
+@pytest.mark.parametrize(("job", "status"), [("core.export_list", 201), ("costs.reprice", 403), ("no.such", 422)])
+def test_automation_rule__that_starts_a_job__takes_who_may_start_it(job: str, status: int) -> None:
+    owner = person("ops", roles=("operations",))
+    key = create_key("rules", scopes=["alerts:admin"], now=timezone.now(), owner=owner)
+    body = {**AUTOMATION, "action": "core.start_job", "arguments": {"job": job}}
+
+    assert _send("post", "automation-rules", body, key=key).status_code == status
+
+
 def test_events__of_a_person__need_the_role() -> None:
     assert _send("get", "security-events", client=signed_in(person("au", roles=("auditor",)))).status_code == 200
     assert _send("get", "security-events", client=signed_in(person("fi", roles=("finance",)))).status_code == 403

@@ -57,7 +57,7 @@ class AutomationAction:
     """One thing that can be done. `permission` is what a person needs to let a rule do it.
 
     `run` returns in a sentence what it did, or would do; it raises a Refusal for what cannot be done, and TryAgain for
-    what may work later.
+    what may work later. `needs` names the further permission that these arguments ask for, or refuses them.
     """
 
     name: str
@@ -67,6 +67,7 @@ class AutomationAction:
     permission: str
     run: Callable[[Mapping[str, str], Occasion], str]
     atomic: bool = True
+    needs: Callable[[Mapping[str, str]], str] | None = None
 
 
 class TryAgain(Exception):
