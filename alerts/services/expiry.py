@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import ExpressionWrapper, F, Q, QuerySet, fields
+from django.db.models import F, QuerySet
 from django.urls import reverse
 
 from alerts.choices import OPEN_STATES, AlertState, ChannelKind, NotificationKind
@@ -76,12 +76,15 @@ def _change(due: QuerySet[Alert], kind: str, values: dict[str, Any], now: dateti
 
 def remind_of_silences(*, now: datetime) -> int:
     """Tell who made a silence, or else the root's receiver, that it is about to end; once per silence."""
-    lead = ExpressionWrapper(F("remind_before_seconds") * timedelta(seconds=1), output_field=fields.DurationField())
     ending = Silence.objects.filter(
-        Q(remind_before_seconds__isnull=False), expired_at=None, reminded_at=None, over_at__gt=now
+        remind_before_seconds__isnull=False, expired_at=None, reminded_at=None, over_at__gt=now
     )
-    due = [silence for silence in ending.annotate(lead=lead) if silence.over_at - silence.lead <= now]
+    due = [silence for silence in ending if silence.over_at - _lead(silence) <= now]
     return sum(_remind(silence, now) for silence in due)
+
+
+def _lead(silence: Silence) -> timedelta:
+    return timedelta(seconds=silence.remind_before_seconds or 0)
 
 
 @transaction.atomic
