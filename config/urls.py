@@ -18,6 +18,7 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     path("api", nothing_here),
     path("api/", include("config.api")),
+    path("status", include("slas.statuspage.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("setup/", SetupView.as_view(), name="setup"),

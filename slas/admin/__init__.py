@@ -1,5 +1,5 @@
 """The admin pages of the slas app."""
 
-from slas.admin import capacity, contracts
+from slas.admin import capacity, contracts, openslo, report_pages, status_pages
 
-__all__ = ["capacity", "contracts"]
+__all__ = ["capacity", "contracts", "openslo", "report_pages", "status_pages"]
