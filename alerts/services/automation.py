@@ -147,7 +147,8 @@ def _planned(rule: AutomationRule, alert: Alert, now: datetime, *, limited: bool
     item.save(force_insert=True)
     if item.outcome == AutomationOutcome.WAITING:
         with acting(_circumstances(rule, alert)):
-            approval = approvals.request_approval(KIND, {"run": str(item.pk)}, reason=_reason(rule, alert), now=now)
+            why = _summary(alert)[:500]
+            approval = approvals.request_approval(KIND, {"run": str(item.pk)}, reason=why, now=now)
         item.approval = approval.pk
         item.save(update_fields=["approval"])
     if item.outcome in {AutomationOutcome.LIMITED, AutomationOutcome.REFUSED}:
@@ -223,7 +224,11 @@ def _circumstances(rule: AutomationRule, alert: Alert) -> Context:
 
 
 def _reason(rule: AutomationRule, alert: Alert) -> str:
-    return f"automation “{rule.name}”: {alert.annotations.get('summary') or alert.name}"[:200]
+    return f"automation “{rule.name}”: {_summary(alert)}"[:200]
+
+
+def _summary(alert: Alert) -> str:
+    return str(alert.annotations.get("summary") or alert.name)
 
 
 def _occasion(rule: AutomationRule, alert: Alert, run_id: UUID, now: datetime, *, dry_run: bool = False) -> Occasion:

@@ -56,10 +56,10 @@ def test_groups__events_without_a_value__belong_to_none() -> None:
 
 
 def test_value_count__the_same_value_again__counts_once() -> None:
-    correlation = rule("value_count", field="from", group_by=(), threshold=2)
+    correlation = rule("value_count", field="origin", group_by=(), threshold=2)
 
-    assert amounts(correlation, [event(1, 0, **{"from": "x"}), event(2, 1, **{"from": "x"}), event(3, 2)]) == []
-    assert amounts(correlation, [event(1, 0, **{"from": "x"}), event(2, 1, **{"from": "y"})]) == [2]
+    assert amounts(correlation, [event(1, 0, origin="x"), event(2, 1, origin="x"), event(3, 2)]) == []
+    assert amounts(correlation, [event(1, 0, origin="x"), event(2, 1, origin="y")]) == [2]
 
 
 @pytest.mark.parametrize(

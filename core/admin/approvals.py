@@ -54,7 +54,7 @@ class DecideForm(ReasonForm):
         label="What exactly happens",
         required=False,
         disabled=True,
-        widget=Textarea(attrs={"rows": 5, "readonly": True}),
+        widget=Textarea(attrs={"rows": 8, "readonly": True}),
     )
     digest = forms.CharField(widget=forms.HiddenInput, required=False)
     field_order = ("what", "reason", "digest")

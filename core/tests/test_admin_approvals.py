@@ -128,3 +128,10 @@ def test_page__of_a_request__offers_only_what_its_state_allows(approval: Approva
     assert f"/admin/core/approval/{approval.pk}/approve/" in before
     assert f"/admin/core/approval/{approval.pk}/approve/" not in after
     assert "too red" in after
+
+
+def test_home__something_waits__says_how_many_and_leads_there(approval: Approval) -> None:
+    page = signed_in(_may_look(otto())).get("/admin/").content.decode()
+
+    assert "Waiting for approval" in page
+    assert f'href="{INBOX}"' in page

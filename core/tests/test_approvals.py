@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from core import approvals
 from core.apikeys import create_key
@@ -367,3 +368,20 @@ def test_approve__by_two_people_at_once__one_decides_and_it_happens_once(acts: A
     approval.refresh_from_db()
     assert (approval.status, len(acts.done), Pulse.objects.count()) == ("done", 1, 1)
     assert AuditEntry.objects.filter(action="approval.done").count() == 1
+
+
+def test_tasks__delivered_twice_late_or_for_a_row_that_is_gone__do_it_once(acts: Acts) -> None:
+    from core import tasks
+
+    at = timezone.now()
+    approval, decider = asked(maria(), at), otto()
+    with as_user(decider):
+        approvals.approve(approval.pk, by=decider, now=at)
+
+    for _ in range(2):
+        tasks.carry_out_approval(approval_id=str(approval.pk))
+        tasks.carry_out_approval(approval_id="01a1ffff-0000-7000-8000-000000000000")
+        tasks.expire_approvals()
+
+    approval.refresh_from_db()
+    assert (approval.status, approval.attempt, len(acts.done)) == ("done", 1, 1)

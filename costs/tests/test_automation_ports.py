@@ -46,6 +46,7 @@ def test_tighten__dry_run__changes_nothing(now: datetime) -> None:
 def test_tighten__senseless__is_refused(now: datetime, change: dict[str, str], error: Any) -> None:
     made = budget(now, "10")
 
+    given = {"budget": made.name, "percent": "50", **change}
     with pytest.raises(error):
-        _tighten(now, **{"budget": made.name, "percent": "50", **change})
+        _tighten(now, budget=given["budget"], percent=given["percent"])
     assert budget_status(made, now, forecast=False).limit == Decimal(10)
