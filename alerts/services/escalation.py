@@ -21,6 +21,8 @@ from core.context import current
 
 AT_ONCE = 50
 LEASE = timedelta(seconds=60)
+# What is withdrawn when somebody answers: pages, and the word that nobody did.
+PAGES = (NotificationKind.ESCALATION, NotificationKind.META)
 log = structlog.get_logger(__name__)
 
 
@@ -48,9 +50,7 @@ def stop(incident: Incident, *, now: datetime) -> None:
     EscalationRun.objects.filter(incident=incident, status=EscalationStatus.RUNNING).update(
         status=EscalationStatus.STOPPED, next_step_at=None, stopped_at=now, stopped_by=current().actor.label[:200]
     )
-    waiting = Notification.objects.filter(
-        incident=incident, kind=NotificationKind.ESCALATION, status=NotificationStatus.PENDING
-    )
+    waiting = Notification.objects.filter(incident=incident, kind__in=PAGES, status=NotificationStatus.PENDING)
     # What a worker is sending at this moment is left to it; it says truthfully that it was sent.
     free = waiting.filter(lease_until=None) | waiting.filter(lease_until__lt=now)
     free.update(status=NotificationStatus.SUPERSEDED)

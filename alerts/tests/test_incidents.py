@@ -29,11 +29,20 @@ def test_open_for_group__first_flush__opens_with_shared_labels_and_the_earliest_
 
     incident = opened(now, first, second)
 
-    assert incident.title == "Slow agents"
+    assert incident.title == "Slow"
     assert incident.labels == {"team": "a", "alertname": "Slow", "region": "eu"}
     assert incident.started_at == now - 2 * MINUTE
     assert _kinds(incident) == ["opened", "alert_linked", "alert_linked"]
     assert AuditEntry.objects.filter(action="incident.opened", subject_id=str(incident.pk)).count() == 1
+
+
+def test_title__one_alert_several_and_several_names__has_no_counts_that_change(now: datetime) -> None:
+    one = alert(now)
+    one.annotations = {"summary": "p99 is 9 s"}
+
+    titles = [opened(now, *of).title for of in ([one], [alert(now), alert(now)], [alert(now), alert(now, "Errors")])]
+
+    assert titles == ["p99 is 9 s", "Slow", "Slow and 1 more"]
 
 
 def test_open_for_group__later_flush__links_what_is_new_and_raises_the_severity(now: datetime) -> None:
@@ -343,4 +352,4 @@ def test_resolve__after_a_page_went_out__tells_whom_it_called(now: datetime) -> 
 
     told = Notification.objects.get(kind="incident")
     assert told.payload["status"] == "resolved"
-    assert told.payload["title"] == f"INC-{incident.number} Slow agents"
+    assert told.payload["title"] == f"INC-{incident.number} Slow"

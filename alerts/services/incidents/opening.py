@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 
 from alerts.choices import OPEN_INCIDENTS, SEVERITY_ORDER, IncidentStatus
-from alerts.messages import Message
+from alerts.messages import Message, one_line, shorten
 from alerts.models import Alert, AlertGroup, EscalationPolicy, Incident, Receiver, Runbook
 from alerts.services import escalation
 from alerts.services.incidents.checklists import copy_checklist
@@ -114,7 +114,7 @@ def _open_once(
     try:
         with transaction.atomic():
             incident = _create(
-                title=message.title[:TITLE_LENGTH],
+                title=_title(alerts, message),
                 summary=message.text,
                 severity=message.severity,
                 labels={**message.group_labels, **_shared_labels(alerts)},
@@ -153,6 +153,18 @@ def _next_number() -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT nextval('{SEQUENCE}')")
         return int(cursor.fetchone()[0])
+
+
+def _title(alerts: Sequence[Alert], message: Message) -> str:
+    """Return what an incident is called for good: without the counts of a message, which change."""
+    names = list(dict.fromkeys(alert.name for alert in alerts))
+    if len(alerts) == 1:
+        title = str(alerts[0].annotations.get("summary") or names[0])
+    elif names:
+        title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    else:
+        title = message.title
+    return shorten(one_line(title), TITLE_LENGTH)
 
 
 def _shared_labels(alerts: Sequence[Alert]) -> dict[str, str]:
