@@ -40,7 +40,7 @@ def resend(keys: Sequence[UUID], *, reason: str, now: datetime) -> Changed:
 
     Left out are those that were delivered, those being sent just now, and those whose end has been told since.
     """
-    over = same_lane().filter(status=NotificationStatus.SENT, closes=True, id__gt=OuterRef("id")).exclude(order_key="")
+    over = same_lane().filter(status=NotificationStatus.SENT, closes=True, id__gt=OuterRef("id")).exclude(lane="")
     rows = free(Notification.objects.filter(pk__in=keys, status__in=RESENDABLE), now).exclude(Exists(over))
     found = list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     count = Notification.objects.filter(pk__in=found).update(

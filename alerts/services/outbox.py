@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-from celery import current_app
 from django.db import transaction
-from kombu.exceptions import OperationalError as KombuError
 
 from alerts.choices import SEVERITY_ORDER, NotificationKind
 from alerts.messages import Message
 from alerts.models import AlertGroup, Channel, ContactMethod, Incident, Notification
+from alerts.services import nudges
 
-DELIVER = "alerts.tasks.deliver"
 # After so long it is no news any more: what could not be sent becomes a dead letter.
 GIVE_UP_AFTER = timedelta(hours=24)
-# A message that wakes a worker is worth nothing once the schedule has done so.
-NUDGE_SECONDS = 5
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +58,13 @@ def enqueue(outgoing: Sequence[Outgoing], *, now: datetime) -> list[Notification
 
 
 def nudge() -> None:
-    """Wake delivery once the transaction has been committed, once however often this is called in it.
-
-    A hint that may be lost: the schedule runs delivery every few seconds anyway.
-    """
-    connection = transaction.get_connection()
-    if not any(call is _wake for _, call, *_ in connection.run_on_commit):
-        transaction.on_commit(_wake)
+    """Wake delivery once the transaction has been committed: a hint that may be lost, for the schedule runs it too."""
+    nudges.wake("deliver")
 
 
 def priority_of(severity: str, kind: str) -> int:
     """Return the place in the queue, 0 first: what a person waits for at a button, then by severity."""
     return 0 if kind == NotificationKind.TEST else 1 + SEVERITY_ORDER.index(severity)
-
-
-def _wake() -> None:
-    try:
-        current_app.send_task(DELIVER, expires=NUDGE_SECONDS, retry=False)
-    except (KombuError, OSError) as error:
-        # The rows are there: the schedule delivers them.
-        log.warning("delivery_not_woken", reason=str(error))
 
 
 def _row(item: Outgoing, now: datetime) -> Notification:
@@ -97,6 +78,7 @@ def _row(item: Outgoing, now: datetime) -> Notification:
         group=item.group,
         incident=item.incident,
         order_key=item.order_key,
+        lane=_lane(item),
         closes=closes and bool(item.order_key),
         origin=item.origin,
         severity=item.severity,
@@ -106,3 +88,10 @@ def _row(item: Outgoing, now: datetime) -> Notification:
         created_at=now,
         deadline=due_at + GIVE_UP_AFTER,
     )
+
+
+def _lane(item: Outgoing) -> str:
+    if not item.order_key:
+        return ""
+    target = item.channel.pk.hex if item.channel else f"contact {item.contact.pk}" if item.contact else ""
+    return f"{target} {item.order_key}"

@@ -17,7 +17,7 @@ BATCH = 500
 UNFIRED = timedelta(days=7)
 IDLE_GROUPS = timedelta(days=7)
 # What the other parts keep is pruned by themselves: each has a `prune(now=…) -> int` here.
-OTHERS: tuple[str, ...] = ("alerts.services.security_events",)
+OTHERS: tuple[str, ...] = ("alerts.services.delivery.pruning", "alerts.services.security_events")
 
 
 def run(now: datetime) -> int:

@@ -16,7 +16,7 @@ from alerts.retrying import CIRCUIT_FAILURES, Bucket
 from core import leases
 
 BATCH = 100
-PER_CHANNEL = 50
+PER_CHANNEL = 100
 ORDER = ("priority", "due_at", "id")
 # Twice what one attempt may take, and some: who has not settled by then has died.
 LEASE = timedelta(seconds=60)
@@ -57,13 +57,12 @@ def claim_one(row: Notification, now: datetime) -> Batch:
 def due(now: datetime) -> QuerySet[Notification]:
     """Return the messages whose time has come and before which no other of their order key has to go out."""
     earlier = same_lane().filter(PENDING, id__lt=OuterRef("id")).filter(Q(attempts__gt=0) | Q(due_at__lte=now))
-    return Notification.objects.filter(PENDING, due_at__lte=now).filter(Q(order_key="") | ~Exists(earlier))
+    return Notification.objects.filter(PENDING, due_at__lte=now).filter(Q(lane="") | ~Exists(earlier))
 
 
 def same_lane() -> QuerySet[Notification]:
     """Return, for a query within another, the messages of the outer one's order key to the same target."""
-    to_same = Q(channel=OuterRef("channel")) | Q(contact=OuterRef("contact"))
-    return Notification.objects.filter(to_same, order_key=OuterRef("order_key"))
+    return Notification.objects.filter(lane=OuterRef("lane"))
 
 
 def free(rows: QuerySet[Notification], now: datetime) -> QuerySet[Notification]:

@@ -35,7 +35,7 @@ def combine(now: datetime) -> int:
     later = same_lane().filter(PENDING, id__gt=OuterRef("id"), due_at__lte=now)
     closing = later.filter(closes=True).order_by("-id")
     newer = later.filter(kind=NotificationKind.GROUP).order_by("-id")
-    waiting = free(Notification.objects.filter(PENDING).exclude(order_key=""), now)
+    waiting = free(Notification.objects.filter(PENDING).exclude(lane=""), now)
     failed = waiting.filter(kind=NotificationKind.GROUP, attempts__gt=0)
     count = 0
     for rows, replacement in ((waiting, closing), (failed, newer)):
