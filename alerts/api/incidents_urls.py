@@ -48,5 +48,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("calendar-feeds", policies.FeedList.as_view(), name="alerts-calendar-feeds"),
     path("calendar-feeds/<int:feed_id>", policies.FeedDetail.as_view(), name="alerts-calendar-feed-detail"),
     # A calendar program has no key: the address itself is the secret.
-    path("calendars/<str:token>.ics", oncall.calendar_feed, name="alerts-calendar-feed"),
+    path("calendars/on-call.ics", oncall.calendar_feed, name="alerts-calendar-feed"),
 ]

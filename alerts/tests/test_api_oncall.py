@@ -135,7 +135,7 @@ def test_feed__secret_address__needs_no_session_and_ends_with_the_next(client: C
 
     names = {str(event["summary"]) for event in Calendar.from_ical(read.content).walk("VEVENT")}
     assert names == {"ada on call: Operations"}
-    assert first.rsplit("/", 1)[1].removesuffix(".ics") not in CalendarFeed.objects.get().digest
+    assert first.rsplit("=", 1)[1] not in CalendarFeed.objects.get().digest
     assert [Client().get(address).status_code for address in (first, second)] == [404, 200]
 
 
