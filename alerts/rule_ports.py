@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db import connections
 from django.db.models.signals import post_migrate
 from django.utils import timezone
@@ -79,8 +80,12 @@ def keep_in_place(*, using: str, **_: Any) -> None:
 
 
 def _schedules() -> list[Schedule]:
+    """Return one schedule for each pass; in the embedded mode one for all, because there a message is a file."""
     from alerts.sweeps import SWEEPS
 
+    if not settings.REDIS_URL:
+        often = min(sweep.every for sweep in SWEEPS.values())
+        return [Schedule("alerts.sweep", "alerts.tasks.sweep", "Runs the passes of the alerts.", every=often)]
     return [
         Schedule(
             f"alerts.{sweep.name}",

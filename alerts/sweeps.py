@@ -6,6 +6,8 @@ are leased. Celery is only its clock; `manage.py sweep` runs the same passes wit
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from alerts.models import SweepState
 
 # A pass that finds nothing to do says so at most this often: the sign of life costs a write.
 IDLE_SIGN = timedelta(seconds=10)
+EARLY_SECONDS = 0.5
+_begun: dict[str, float] = {}
+_lock = threading.Lock()
 log = structlog.get_logger(__name__)
 
 
@@ -79,19 +84,46 @@ def run(name: str, now: datetime) -> int:
     return items
 
 
+def run_due(now: datetime) -> int:
+    """Run every pass whose interval is over since this process last began it; returns the number of items done.
+
+    For the embedded mode, where every message is a file: one for all passes halves the messages and was measured to
+    take a third off what an idle platform costs. A pass that raises does not keep the others from their work.
+    """
+    done = 0
+    for sweep in SWEEPS.values():
+        if not _begin(sweep):
+            continue
+        # `run` has kept and logged why.
+        with contextlib.suppress(Exception):
+            done += run(sweep.name, now)
+    return done
+
+
+def _begin(sweep: Sweep) -> bool:
+    """Say whether a pass is due in this process, and note that it has begun: threads do not begin it twice."""
+    with _lock:
+        now = time.monotonic()
+        # A little early rather than a whole tick late: ticks are never quite as far apart as they should be.
+        if now - _begun.get(sweep.name, float("-inf")) < sweep.every.total_seconds() - EARLY_SECONDS:
+            return False
+        _begun[sweep.name] = now
+        return True
+
+
 def _keep_success(sweep: Sweep, items: int, *, now: datetime, seconds: float) -> None:
     state = SweepState.objects.filter(name=sweep.name).first()
     finished = now + timedelta(seconds=seconds)
-    if not items and state is not None and _said_lately(state, finished):
+    if not items and state is not None and _said_lately(state, now):
         return
     done = {"started_at": now, "finished_at": finished, "seconds": seconds, "items": items, "failures": 0, "error": ""}
     _keep(sweep, done, now)
 
 
-def _said_lately(state: SweepState, finished: datetime) -> bool:
+def _said_lately(state: SweepState, now: datetime) -> bool:
     # An instant in the future is that of a clock that was set back: write over it.
-    last = state.finished_at
-    return last is not None and not state.error and timedelta() <= finished - last < IDLE_SIGN
+    last = state.started_at
+    return last is not None and not state.error and timedelta() <= now - last < IDLE_SIGN
 
 
 def _keep_failure(sweep: Sweep, error: str, *, now: datetime, seconds: float) -> None:

@@ -12,6 +12,12 @@ from alerts import sweeps
 from alerts.services import oncall
 
 
+@shared_task(ignore_result=True, acks_late=True, expires=2, time_limit=600)
+def sweep() -> None:
+    """Run every pass that is due: the one task of the embedded mode, where each message is a file."""
+    sweeps.run_due(timezone.now())
+
+
 @shared_task(ignore_result=True, acks_late=True, expires=10, time_limit=300)
 def evaluate_rules() -> None:
     """Evaluate the alert rules that are due."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import admin_lists, budgets, dashboards, ingest, startup
+from benchmarks import admin_lists, alerts_sweep, budgets, dashboards, ingest, startup
 from benchmarks.harness import Line
 
 AREAS: dict[str, Callable[[str], list[Line]]] = {
@@ -18,6 +18,7 @@ AREAS: dict[str, Callable[[str], list[Line]]] = {
     "budgets": budgets.run,
     "dashboards": dashboards.run,
     "admin": admin_lists.run,
+    "alerts_sweep": alerts_sweep.run,
 }
 
 

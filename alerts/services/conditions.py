@@ -27,6 +27,7 @@ from core.models import ConditionRecord
 AT_ONCE = 500
 LOCK = "alerts.read_conditions"
 SOURCE = "condition"
+SKEW = timedelta(minutes=1)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ def _portion(now: datetime) -> int:
     changed = _changed(now)
     if not changed:
         return 0
+    now = _not_before(changed, now)
     rules = _rules()
     telling = Telling()
     for record in changed:
@@ -125,6 +127,15 @@ def _changed(now: datetime) -> list[ConditionRecord]:
         | Q(firing=True, alerts_seen__retell_at__lte=now)
     )
     return list(ConditionRecord.objects.filter(behind).select_related("alerts_seen").order_by("pk")[:AT_ONCE])
+
+
+def _not_before(changed: Sequence[ConditionRecord], now: datetime) -> datetime:
+    """Return an instant that no change lies after: some came in while this worker waited, or by a clock ahead of its.
+
+    What lies further ahead than clocks differ is not believed.
+    """
+    latest = max(record.changed_at for record in changed)
+    return latest if now < latest <= now + SKEW else now
 
 
 def _rules() -> list[Terms]:
@@ -197,6 +208,7 @@ def _report(
         source=SOURCE,
         active=active,
         starts_at=min(record.raised_at, now),
+        ends_at=None if active else min(record.changed_at, now),
         annotations={**_annotations(rule, labels), **said},
         generator_url=record.link,
         rule_id=rule.pk if rule else None,

@@ -1,7 +1,8 @@
-"""One of several processes that sweep the same rules at once: `python -m alerts.tests.evaluation_race ROLE BEGUN`.
+"""One of several processes that sweep the same rules at once: `python -m alerts.tests.evaluation_race ROLE BEGUN FROM`.
 
-Time runs SPEED times faster than outside, the same for all of them. Roles: `sweep`, `die` (killed in the middle of its
-third evaluation) and `raise` (raises and clears a condition). Prints the slots it has evaluated as JSON.
+Time runs SPEED times faster than outside since BEGUN, the same for all of them; they work from FROM on. Roles: `sweep`,
+`die` (killed in the middle of its third evaluation) and `raise` (raises and clears a condition). Prints the slots it
+has evaluated as JSON.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ DEATH = 3
 class Race:
     """The metric, and the clock all processes share."""
 
-    def __init__(self, role: str, begun: float) -> None:
+    def __init__(self, role: str, begun: float, starts: float) -> None:
         self.role, self.begun, self.reads = role, begun, 0
+        self.starts, self.ends = starts, starts + SECONDS
 
     def now(self) -> datetime:
         """Return the time of the race."""
@@ -57,8 +59,8 @@ def sweep(race: Race) -> list[str]:
 
     metrics._items[METRIC] = Metric(METRIC, "things", "A race.", ("agent",), race.read)
     mine = []
-    time.sleep(max(0.0, race.begun - time.time()))
-    while time.time() - race.begun < SECONDS:
+    time.sleep(max(0.0, race.starts - time.time()))
+    while time.time() < race.ends:
         now = race.now()
         if evaluation.run(now):
             mine.append(floor_slot(now, INTERVAL).isoformat())
@@ -72,8 +74,8 @@ def shout(race: Race) -> list[str]:
     from core.ports.conditions import Condition, clear_condition, raise_condition
 
     condition = Condition("race", "one", "low", "A race")
-    time.sleep(max(0.0, race.begun - time.time()))
-    while time.time() - race.begun < SECONDS - 1:
+    time.sleep(max(0.0, race.starts - time.time()))
+    while time.time() < race.ends - 1:
         raise_condition(condition, now=race.now())
         time.sleep(0.05)
         clear_condition(condition, now=race.now())
@@ -84,5 +86,5 @@ def shout(race: Race) -> list[str]:
 
 if __name__ == "__main__":
     django.setup()
-    running = Race(sys.argv[1], float(sys.argv[2]))
+    running = Race(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))
     print(json.dumps(shout(running) if running.role == "raise" else sweep(running)))

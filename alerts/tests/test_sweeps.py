@@ -195,3 +195,16 @@ def test_command__a_pass_fails__runs_the_others_and_ends_with_1(instead: Any) ->
 def test_command__unknown_pass__names_the_known_ones() -> None:
     with pytest.raises(CommandError, match="evaluate_rules"):
         call_command("sweep", "--only", "sweeping")
+
+
+def test_passes_of_the_embedded_mode__one_tick__runs_what_is_due_and_lets_no_failure_stop_the_others(
+    instead: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "_begun", {})
+    calls = instead(items=1)
+    instead("expire", error=RuntimeError("the pump is dry"))
+
+    first, second = sweeps.run_due(now), sweeps.run_due(now)
+
+    assert (first, second, len(calls)) == (1, 0, len(sweeps.SWEEPS) - 1)
+    assert SweepState.objects.get(name="expire").failures == 1
