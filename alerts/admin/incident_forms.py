@@ -9,10 +9,11 @@ from django import forms
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from alerts.choices import OPEN_INCIDENTS, IncidentRole
-from alerts.models import Incident
+from alerts.choices import ACTIVE_STATES, OPEN_INCIDENTS, IncidentRole
+from alerts.models import Alert, Incident
 from core.adminkit import DialogForm, Select, Textarea, TextInput
 
+MOST_LINKED = 100
 INPUT = "%Y-%m-%dT%H:%M"
 LENGTHS = ((30, "30 minutes"), (60, "1 hour"), (240, "4 hours"), (480, "8 hours"), (1440, "1 day"), (10_080, "7 days"))
 
@@ -98,6 +99,21 @@ class MergeForm(OptionalReasonForm):
         super().__init__(*args, **kwargs)
         others = Incident.objects.filter(status__in=OPEN_INCIDENTS).exclude(pk=self.object_id).order_by("-number")
         self.fields["into"].queryset = others
+
+
+class LinkForm(DialogForm):
+    """Active alerts that the incident does not have yet."""
+
+    alerts = forms.ModelMultipleChoiceField(
+        Alert.objects.none(), widget=forms.SelectMultiple(attrs={"class": "af-input", "size": 8}),
+        help_text="The hundred newest that fire.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        firing = Alert.objects.filter(state__in=ACTIVE_STATES).exclude(incident_links__incident=self.object_id)
+        newest = list(firing.order_by("-pk").values_list("pk", flat=True)[:MOST_LINKED])
+        self.fields["alerts"].queryset = Alert.objects.filter(pk__in=newest).order_by("-pk")
 
 
 class ActionItemForm(DialogForm):

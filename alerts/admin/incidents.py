@@ -17,6 +17,7 @@ from alerts.admin.incident_forms import (
     AcknowledgeForm,
     ActionItemForm,
     IncidentForm,
+    LinkForm,
     MergeForm,
     NewIncidentForm,
     OptionalReasonForm,
@@ -78,7 +79,7 @@ class IncidentAdmin(SavesByService[Incident]):
             "title": "Act",
             "items": [
                 "acknowledge", "unacknowledge", "mitigate", "resolve", "reopen", "close", "assign", "add_action_item",
-                "postmortem", "merge",
+                "link", "postmortem", "merge",
             ],
         },
     )  # fmt: skip
@@ -282,6 +283,19 @@ class IncidentAdmin(SavesByService[Incident]):
         """Write down something to be done."""
         services.add_action_item(self.key(object_id), ActionTerms(**form.cleaned_data), now=timezone.now())
         self.message_user(request, "It is on the list.", messages.SUCCESS)
+
+    @action(
+        description="Link alerts",
+        permissions=["change"],
+        icon="link",
+        url_path="link",
+        dialog=Dialog("Alerts that belong to it", "The timeline tells when they resolve.", LinkForm, "Link"),
+    )
+    def link(self, request: HttpRequest, form: LinkForm, object_id: str) -> None:
+        """Link alerts to it."""
+        keys = [alert.pk for alert in form.cleaned_data["alerts"]]
+        linked = services.link_alerts(self.key(object_id), keys, now=timezone.now())
+        self.message_user(request, f"{linked} linked.", messages.SUCCESS)
 
     @action(description="Postmortem", permissions=["view"], icon="menu_book", url_path="review", safe=True)
     def postmortem(self, request: HttpRequest, object_id: str) -> HttpResponse:
