@@ -81,7 +81,7 @@ def _worst(now: datetime) -> Table:
         found += rows.defer("annotations").order_by("-pk")[: SHOWN - len(found)]
         if len(found) >= SHOWN:
             break
-    rows = [
+    listed = [
         (
             [
                 alert.name,
@@ -93,7 +93,7 @@ def _worst(now: datetime) -> Table:
         )
         for alert in sorted(found, key=lambda alert: rank(alert.severity))
     ]
-    return Table("Firing", ["Alert", "Severity", "Labels", "Since"], rows, link=f"{_list()}?state=firing")
+    return Table("Firing", ["Alert", "Severity", "Labels", "Since"], listed, link=f"{_list()}?state=firing")
 
 
 def _list() -> str:

@@ -18,6 +18,7 @@ AREAS: dict[str, Callable[[str], list[Line]]] = {
     "budgets": budgets.run,
     "dashboards": dashboards.run,
     "admin": admin_lists.run,
+    "alert-intake": alerts_intake.run,
     "alerts_sweep": alerts_sweep.run,
 }
 

@@ -62,7 +62,7 @@ class WordsField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """Return the names."""
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         return [part.strip() for part in text.split(",") if part.strip()] or None
 
 

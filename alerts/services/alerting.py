@@ -85,7 +85,8 @@ def _change(
     if len(alerts) > MOST_AT_ONCE:
         raise _invalid("", f"at most {MOST_AT_ONCE:,} alerts at once")
     allowed = frozenset(from_states)
-    changed, skipped = [], []
+    changed: list[Alert] = []
+    skipped: list[Alert] = []
     # In the order of the fingerprints, as intake takes them.
     for alert in sorted(alerts, key=lambda alert: alert.fingerprint):
         done = _change_one(alert, act, values(alert), allowed)

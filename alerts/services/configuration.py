@@ -189,7 +189,8 @@ def _check_route(terms: RouteTerms, route: Route | None) -> None:
 
 
 def _check_root(terms: RouteTerms, route: Route | None) -> None:
-    if Route.objects.filter(parent=None).exclude(pk=route.pk if route else None).exists():
+    roots = Route.objects.filter(parent=None)
+    if (roots.exclude(pk=route.pk) if route is not None else roots).exists():
         raise Conflict("there is a root already; say below which route this one belongs", code="second_root")
     if terms.receiver is None or terms.matchers or terms.mute_intervals or terms.active_intervals:
         raise _invalid("/receiver", "the root has a receiver, and neither matchers nor time intervals")

@@ -23,7 +23,7 @@ OTHERS: tuple[str, ...] = ("alerts.services.delivery.pruning", "alerts.services.
 def run(now: datetime) -> int:
     """Remove what is too old; return how many rows of the tables named here that were."""
     own = prune_alerts(now=now) + prune_groups(now=now) + prune_silences(now=now)
-    return own + sum(import_module(name).prune(now=now) for name in OTHERS)
+    return own + sum(int(import_module(name).prune(now=now)) for name in OTHERS)
 
 
 def prune_alerts(*, now: datetime) -> int:
