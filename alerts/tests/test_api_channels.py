@@ -18,6 +18,7 @@ from alerts.tests import services_of_others as services
 from alerts.tests.delivering import channel, outgoing
 from core.models import AuditEntry, IdempotencyRecord
 from core.tests.api import bearer, new_key
+from core.tests.listeners import Reply
 from core.tests.people import administrator, person, signed_in
 
 BASE = "/api/v1/alerts/"
@@ -175,7 +176,7 @@ def test_channel__tested__answers_with_what_came_of_it(slack: services.Slack) ->
     made = slack_channel(caller, slack)
 
     good = caller("POST", f"channels/{made['id']}/test")
-    slack.queued = [services.Reply(503, b"down")]
+    slack.queued = [Reply(503, b"down")]
     bad = caller("POST", f"channels/{made['id']}/test")
 
     assert (good[0], good[1]["delivered"], good[1]["status_code"], good[1]["answer"]) == (200, True, 200, "ok")
@@ -187,7 +188,7 @@ def test_channel__tested__answers_with_what_came_of_it(slack: services.Slack) ->
 def test_notifications__listed__by_state_with_their_attempts(slack: services.Slack) -> None:
     caller = Caller()
     made = slack_channel(caller, slack)
-    slack.queued = [services.Reply(400, b"invalid_payload")]
+    slack.queued = [Reply(400, b"invalid_payload")]
     caller("POST", f"channels/{made['id']}/test")
 
     (dead,) = caller("GET", "notifications?status=dead")[1]["items"]

@@ -28,7 +28,7 @@ LONG = "ü" * 10_000
 EMOJI = "\U0001f525" * 5_000
 MENTIONS = "<!channel> <@U123> @everyone *bold* [link](https://evil.example) & https://evil.example|x>"
 SECRET = "whsec_" + "A" * 43 + "="
-TARGETS = {
+TARGETS: dict[str, Any] = {
     "slack": (Slack(), services.Slack(), {"url": "https://hooks.example/x"}, {}),
     "teams": (Teams(), services.Teams(), {"url": "https://teams.example/x"}, {}),
     "pagerduty": (PagerDuty(), services.PagerDuty(), {"routing_key": "R" * 32}, {}),
@@ -107,7 +107,7 @@ def test_email__of_one_group__has_stable_ids_in_one_thread(now: datetime, settin
     assert first.message()["Message-ID"] == again.message()["Message-ID"] == "<1@factory.example.org>"
     assert second.message()["Message-ID"] == "<2@factory.example.org>"
     assert first.message()["References"] == second.message()["References"] == "<group.7.thread@factory.example.org>"
-    assert first.alternatives[0].mimetype == "text/html"
+    assert first.alternatives[0][1] == "text/html"
 
 
 def test_pagerduty__the_life_of_a_group__is_one_key(now: datetime) -> None:

@@ -61,7 +61,7 @@ def _run(folder: Path, url: str, options: argparse.Namespace) -> int:
 
 def _command(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]  # a name made here
+        connection.execute(statement)
 
 
 if __name__ == "__main__":

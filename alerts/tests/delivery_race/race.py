@@ -92,6 +92,7 @@ class Fleet:
             cwd=settings.BASE_DIR, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         if self._line() != "ready":
+            self.close()
             raise RuntimeError("the nursery did not start")
 
     def spawn(self, role: str) -> None:
