@@ -24,11 +24,7 @@ def uuid7() -> uuid.UUID:
 
 def uuid7s(count: int) -> list[uuid.UUID]:
     """Return `count` version 7 UUIDs in rising order, at a fifth of the price of asking for each."""
-    global _last  # noqa: PLW0603  # one counter per process is the point
-    now = time.time_ns() * 4096 // 1_000_000
-    with _lock:
-        tick = max(now, _last + 1)
-        _last = tick + count - 1
+    tick = _take(count)
     head = _head(tick)
     found = []
     for noise in struct.unpack(f">{count}Q", os.urandom(8 * count)):
@@ -40,6 +36,42 @@ def uuid7s(count: int) -> list[uuid.UUID]:
         tick += 1
         head = head + _NEXT if tick & 0xFFF else _head(tick)
     return found
+
+
+def uuid7_texts(count: int) -> list[str]:
+    """Return what `uuid7s` does as text, at half its price where nobody needs the objects."""
+    tick = _take(count)
+    noise = os.urandom(8 * count).hex()
+    found = []
+    head = _text_head(tick)
+    for at in range(0, 16 * count, 16):
+        found.append(
+            f"{head}{_SUBS[tick & 0xFFF]}{_VARIANTS[noise[at]]}{noise[at + 1 : at + 4]}-{noise[at + 4 : at + 16]}"
+        )
+        tick += 1
+        if not tick & 0xFFF:
+            head = _text_head(tick)
+    return found
+
+
+# The twelve bits after the version, and the first digit after them: the variant 10 with two bits of noise.
+_SUBS = [f"{number:03x}-" for number in range(4096)]
+_VARIANTS = {f"{digit:x}": f"{8 | digit & 3:x}" for digit in range(16)}
+
+
+def _take(count: int) -> int:
+    """Take `count` ticks of the clock, later than all before, and return the first."""
+    global _last  # noqa: PLW0603  # one counter per process is the point
+    now = time.time_ns() * 4096 // 1_000_000
+    with _lock:
+        tick = max(now, _last + 1)
+        _last = tick + count - 1
+    return tick
+
+
+def _text_head(tick: int) -> str:
+    moment = f"{tick >> 12:012x}"
+    return f"{moment[:8]}-{moment[8:]}-7"
 
 
 _new, _set = object.__new__, object.__setattr__

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
-from core.ids import uuid7
+from core.ids import uuid7, uuid7_texts
 
 
 def test_uuid7__any__has_version_and_variant_of_rfc_9562() -> None:
@@ -41,3 +42,20 @@ def test_uuid7__clock_steps_back__still_rises(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
 
     assert uuid7() > first
+
+
+def test_uuid7_texts__many__are_ids_in_rising_order_and_later_than_any_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a moment shortly before a millisecond ends, in a process that has drawn nothing later
+    monkeypatch.setattr("core.ids._last", 0)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_999_990_000_000_999_000)
+    first = uuid7()
+
+    # when more are drawn than fit into the millisecond
+    texts = [*uuid7_texts(5000), *uuid7_texts(1)]
+
+    # then they are what uuid7 would have given
+    values = [first, *map(UUID, texts)]
+    assert values == sorted(values)
+    assert {(value.version, value.variant) for value in values} == {(7, "specified in RFC 4122")}
+    assert [str(value) for value in values[1:]] == texts
+    assert len({value.int & (1 << 62) - 1 for value in values}) == len(values)

@@ -29,7 +29,8 @@ from costs.api.batches import NDJSON, Batch, read_batch
 from costs.api.events import CostRecord, shown
 from costs.api.selection import Selection
 from costs.inputs import CostItem, Rejected, Sender, Verdict
-from costs.services.ingest import record_cost, record_costs
+from costs.services.ingest import Batch as Recorded
+from costs.services.ingest import record_batch, record_cost
 
 LONGEST_KEY = 200
 EXAMPLE = {
@@ -54,12 +55,15 @@ class RecordedCost(msgspec.Struct, kw_only=True):
     price_status: str
 
 
-class BatchVerdict(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+RecordId = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+
+
+class BatchVerdict(msgspec.Struct, omit_defaults=True, gc=False):
     """What became of the item at `index`. A duplicate names the record its key was given the first time."""
 
     index: int
     status: Literal["recorded", "duplicate", "conflict", "rejected"]
-    record_id: UUID | None = None
+    record_id: RecordId | None = None
     amount: str | None = None
     currency: str = ""
     price_status: str = ""
@@ -156,13 +160,13 @@ class CostBatch(ApiView):
         batch = read_batch(request)
         everything = batch.all_or_nothing or options.all_or_nothing
         _give_keys(batch, request.headers.get(HEADER))
-        verdicts = record_costs(
+        recorded = record_batch(
             _own_only(batch.items, caller(request)),
             sender=Sender(source=caller(request).source),
             now=timezone.now(),
             all_or_nothing=everything,
         )
-        return _summed(verdicts, all_or_nothing=everything)
+        return _summed(recorded, all_or_nothing=everything)
 
 
 def _entity(wanted: EventQuery, identity: Identity) -> tuple[str, str] | None:
@@ -241,7 +245,22 @@ def _refused(verdict: Verdict) -> Invalid:
     return Invalid(named or "this cost cannot be recorded", errors=verdict.errors)
 
 
-def _summed(verdicts: list[Verdict], *, all_or_nothing: bool) -> HttpResponse:
+def _summed(batch: Recorded, *, all_or_nothing: bool) -> HttpResponse:
+    if batch.recorded is not None:
+        # The common case, without a verdict in between for each item.
+        recorded = [
+            BatchVerdict(
+                draft.position,
+                "recorded",
+                draft.id,
+                draft.shown_amount(),
+                draft.currency,
+                draft.price_status,
+            )
+            for draft in batch.recorded
+        ]
+        return answer(BatchAnswer(recorded=len(recorded), duplicate=0, conflict=0, rejected=0, items=recorded))
+    verdicts = batch.verdicts()
     counts = Counter(verdict.status for verdict in verdicts)
     given = BatchAnswer(
         recorded=counts["recorded"],
@@ -260,11 +279,11 @@ def _summed(verdicts: list[Verdict], *, all_or_nothing: bool) -> HttpResponse:
 
 def _shown(index: int, verdict: Verdict) -> BatchVerdict:
     return BatchVerdict(
-        index=index,
-        status=verdict.status,
-        record_id=verdict.record_id,
-        amount=None if verdict.amount is None else to_text(verdict.amount),
-        currency=verdict.currency,
-        price_status=verdict.price_status,
-        errors=list(verdict.errors),
+        index,
+        verdict.status,
+        None if verdict.record_id is None else str(verdict.record_id),
+        None if verdict.amount is None else to_text(verdict.amount),
+        verdict.currency,
+        verdict.price_status,
+        list(verdict.errors),
     )

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from costs.pricing.rates import UNITS, Rate, to_text
+from costs.pricing.rates import Rate
 from costs.pricing.table import Route
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
+_ZEROS = "0" * 12
 
 
 class FlatPrice(NamedTuple):
@@ -25,13 +26,26 @@ class FlatPrice(NamedTuple):
     output_tokens: int
     currency: str
     version_id: UUID
+    version_hex: str
 
     def charge(self, given: int, made: int) -> tuple[str, str]:
         """Return the amount with twelve decimals and the JSON of the breakdown, for counts of 0 or more."""
         first, second = self.input_tokens * given, self.output_tokens * made
-        whole, fraction = divmod(first + second, UNITS)
-        breakdown = f'{{"input_tokens":"{to_text(first)}","output_tokens":"{to_text(second)}"}}'
-        return f"{whole}.{fraction:012d}", breakdown
+        digits = str(first + second)
+        missing = 13 - len(digits)
+        if missing > 0:
+            digits = _ZEROS[:missing] + digits
+        breakdown = f'{{"input_tokens":"{_short(first)}","output_tokens":"{_short(second)}"}}'
+        return f"{digits[:-12]}.{digits[-12:]}", breakdown
+
+
+def _short(units: int) -> str:
+    """Return 10^-12 as `to_text` does, at half its price: nothing is divided."""
+    digits = str(units)
+    missing = 12 - len(digits)
+    if missing >= 0:
+        return f"0.{_ZEROS[:missing]}{digits}".rstrip("0") if units else "0"
+    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
 
 
 def flat_price(route: Route, at: datetime) -> FlatPrice | None:
@@ -49,7 +63,7 @@ def flat_price(route: Route, at: datetime) -> FlatPrice | None:
         given, made = (_whole(rates.get(meter)) for meter in ("input_tokens", "output_tokens"))
         if given is None or made is None:
             return None
-        return FlatPrice(begin, end, given, made, version.book.currency, version.id)
+        return FlatPrice(begin, end, given, made, version.book.currency, version.id, version.id.hex)
     return None
 
 

@@ -32,13 +32,21 @@ def forget() -> None:
     _since = time.monotonic()
 
 
+def known(names: Collection[Name]) -> dict[Name, int] | None:
+    """Return the primary key of every named entity when this process knows them all; asks no database."""
+    _forget_in_time()
+    try:
+        return {name: _known[name] for name in names}
+    except KeyError:
+        return None
+
+
 def resolve(names: Collection[Name], *, now: datetime) -> dict[Name, int]:
     """Return the primary key of every named entity; those not seen yet are made, each once however many try.
 
     Runs in a transaction of its own unless the caller has one. Costs no query for entities this process knows.
     """
-    if len(_known) > MOST_KNOWN or time.monotonic() - _since > LONGEST_SECONDS:
-        forget()
+    _forget_in_time()
     found = {name: _known[name] for name in names if name in _known}
     wanted = sorted(set(names) - found.keys())
     if not wanted:
@@ -55,6 +63,11 @@ def resolve(names: Collection[Name], *, now: datetime) -> dict[Name, int]:
     if committed:
         _known.update(fresh)
     return found | fresh
+
+
+def _forget_in_time() -> None:
+    if len(_known) > MOST_KNOWN or time.monotonic() - _since > LONGEST_SECONDS:
+        forget()
 
 
 def set_parent(entity: Entity, parent: Entity | None, *, now: datetime, reason: str = "") -> None:

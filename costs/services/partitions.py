@@ -83,6 +83,12 @@ def prepare_months(months: Collection[str]) -> None:
         _seen.add(month)
 
 
+def are_prepared(first: datetime, last: datetime) -> bool:
+    """Say whether this process has seen to the months of two instants and to all between them."""
+    begin, end = (_index(instant.astimezone(UTC).date()) for instant in (first, last))
+    return all(f"{_month(index):%Y-%m}" in _seen for index in range(begin, end + 1))
+
+
 def forget() -> None:
     """Look at the database again before the next month that is written to."""
     _seen.clear()

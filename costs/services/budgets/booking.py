@@ -15,7 +15,7 @@ changed only when the periods are locked (see `Settlement.close`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from core.windows import Window
 from costs.models import BudgetPeriod
 from costs.services.budgets.deltas import Deltas, apply
 from costs.services.budgets.periods import create_periods, lock_periods, refresh_limits
+from costs.services.budgets.scopes import Scopes, counting_scopes
 from costs.services.budgets.settlement import Line, settlement_of
 from costs.services.budgets.tally import Cell, converted, tally
 from costs.spend import Spend
@@ -48,13 +49,32 @@ def add_hard_spend(spends: Sequence[Spend], *, source: str, now: datetime) -> No
     transaction and counts its events itself, or is found here. `spends` are all written events with an amount, in the
     order received; `source` is the sender's, whose reservations alone it may settle.
     """
-    if not spends:
+    if spends:
+        _add(spends, hard_scopes({spend.entity for spend in spends}), source, now)
+
+
+def add_hard_spend_of(
+    entities: Collection[int], spends: Callable[[], Sequence[Spend]], *, reserved: bool, source: str, now: datetime
+) -> None:
+    """Do what `add_hard_spend` does; `spends` are asked for when a budget counts them or a reservation is named."""
+    if not entities:
         return
+    scopes = hard_scopes(entities)
+    if scopes or reserved:
+        _add(spends(), scopes, source, now)
+
+
+def hard_scopes(entities: Collection[int]) -> Scopes:
+    """Return the budgets that count events of these entities in the transaction that writes them."""
+    return counting_scopes(entities, hard_only=defers_soft())
+
+
+def _add(spends: Sequence[Spend], scopes: Scopes, source: str, now: datetime) -> None:
     with localcontext(CONTEXT):
         settlement = settlement_of(spends, client=client_of(source))
         deltas = Deltas()
         _count_lines(deltas, spends, settlement.lines)
-        stale = _count_cells(deltas, tally(spends, settlement.lines, hard_only=defers_soft()), now)
+        stale = _count_cells(deltas, tally(spends, settlement.lines, scopes), now)
         if stale:
             # In the order of all locks, before any limit is compared.
             locked = lock_periods(BudgetPeriod.objects.filter(id__in=deltas.periods()))
@@ -73,6 +93,8 @@ def client_of(source: str) -> UUID | None:
 
 
 def _count_lines(deltas: Deltas, spends: Iterable[Spend], settled: Mapping[UUID, Sequence[Line]]) -> None:
+    if not settled:
+        return
     for spend in spends:
         for line in settled.get(spend.event, ()):
             now_counted = line.counted and (line.hard or not defers_soft())

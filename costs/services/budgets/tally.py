@@ -15,7 +15,7 @@ from django.conf import settings
 
 from core.money import ZERO, multiply
 from core.windows import Window
-from costs.services.budgets.scopes import Scope, Windows, counting_scopes
+from costs.services.budgets.scopes import Scope, Scopes, Windows
 from costs.services.budgets.settlement import Line
 from costs.spend import Spend
 
@@ -75,9 +75,8 @@ class _Counter:
         return self._cells.values()
 
 
-def tally(spends: Sequence[Spend], settled: Mapping[UUID, Sequence[Line]], *, hard_only: bool) -> list[Cell]:
+def tally(spends: Sequence[Spend], settled: Mapping[UUID, Sequence[Line]], scopes: Scopes) -> list[Cell]:
     """Return what these events come to by budget and period, without the budgets that count them by a line."""
-    scopes = counting_scopes({spend.entity for spend in spends}, hard_only=hard_only)
     if not scopes:
         return []
     windows = Windows()

@@ -20,7 +20,7 @@ from costs.choices import PriceStatus
 from costs.inputs import CostItem
 from costs.pricing import FlatPrice, PriceTable, PricingInputError, Quantity, flat_price, meters
 from costs.services.ingest.draft import Draft
-from costs.services.ingest.places import Place, is_clean, key_of, place_of
+from costs.services.ingest.places import Place, is_clean, place_of
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 MOST_TAGS = 50
@@ -34,9 +34,9 @@ _REPORTED, _PRICED, _UNPRICED = (
 # 26 digits, the point, 12 decimals.
 _LONGEST_AMOUNT = 39
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_UNKNOWN = FlatPrice(_NEVER, _NEVER, 0, 0, "", UUID(int=0))
-# Amount, currency, status, list amount, price version, quantities, breakdown, and the amount as text.
-_Priced = tuple[Decimal | None, str, str, Decimal | None, UUID | None, str, str, str]
+_UNKNOWN = FlatPrice(_NEVER, _NEVER, 0, 0, "", UUID(int=0), "")
+# Amount, currency, status, list amount, price version in hexadecimal, quantities, breakdown, the amount as text.
+_Priced = tuple[Decimal | None, str, str, Decimal | None, str | None, str, str, str]
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 # The order of keys in tags and metadata is no content.
@@ -76,7 +76,7 @@ class Drafting:
 
     def draft(self, item: CostItem, position: int) -> Draft:
         """Return the draft of an item, whose values are brought into their normal form; raises UnfitError."""
-        place = place_of(key_of(item))
+        place = place_of(item)
         if place.errors:
             raise UnfitError(*place.errors)
         self._normalise(item)
@@ -96,6 +96,7 @@ class Drafting:
         amount, currency, status, list_amount, version, quantities, breakdown, amount_text = priced
         return Draft(
             position,
+            item,
             place,
             occurred_at,
             amount,
@@ -108,16 +109,9 @@ class Drafting:
             breakdown,
             tags,
             metadata,
-            item.input_tokens or 0,
-            item.output_tokens or 0,
-            item.trace_id,
-            item.span_id,
-            item.session_id,
-            item.reservation_id,
-            key,
             sha256((self._namespace + key).encode()).hexdigest()[:32] if key else "",
             sha256(_canonical(item)).hexdigest()[:32] if key else "",
-            amount_text=amount_text,
+            amount_text,
         )
 
     def _normalise(self, item: CostItem) -> None:
@@ -140,14 +134,12 @@ class Drafting:
             )
         at = item.occurred_at
         if at is not None:
-            if at.tzinfo is not UTC:
-                if at.utcoffset() is None:
-                    raise UnfitError(
-                        FieldError("/occurred_at", "offset_missing", "an instant needs an offset, such as Z")
-                    )
-                item.occurred_at = at = at.astimezone(UTC)
+            if at.tzinfo is not UTC and at.utcoffset() is None:
+                raise UnfitError(FieldError("/occurred_at", "offset_missing", "an instant needs an offset, such as Z"))
             if not self._oldest <= at <= self._newest:
                 raise UnfitError(self._time_mistake(at))
+            if at.tzinfo is not UTC:
+                item.occurred_at = at.astimezone(UTC)
 
     def _time_mistake(self, at: datetime) -> FieldError:
         if at > self._newest:
@@ -173,7 +165,7 @@ class Drafting:
             return None
         amount = Decimal(text)
         quantities = f'{{"input_tokens":{given},"output_tokens":{made}}}'
-        return amount, flat.currency, _PRICED, amount, flat.version_id, quantities, breakdown, text
+        return amount, flat.currency, _PRICED, amount, flat.version_hex, quantities, breakdown, text
 
     def _amount(self, item: CostItem, place: Place, at: datetime) -> _Priced:
         """Return what the sender reports, and what the price book makes of the quantities."""
@@ -200,12 +192,13 @@ class Drafting:
         if reported is None and found.amount is None:
             return None, currency, _UNPRICED, None, None, text, "{}", ""
         breakdown = _encode(found.breakdown).decode()
+        version = None if found.version_id is None else found.version_id.hex
         if reported is None:
-            return found.amount, found.currency, found.status, found.list_amount, found.version_id, text, breakdown, ""
+            return found.amount, found.currency, found.status, found.list_amount, version, text, breakdown, ""
         if found.currency != currency:
             return reported, currency, _REPORTED, None, None, text, "{}", ""
         listed = found.amount if found.list_amount is None else found.list_amount
-        return reported, currency, _REPORTED, listed, found.version_id, text, breakdown, ""
+        return reported, currency, _REPORTED, listed, version, text, breakdown, ""
 
 
 def _quantities(item: CostItem) -> tuple[dict[str, Quantity], str]:

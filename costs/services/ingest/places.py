@@ -36,6 +36,8 @@ class Place(msgspec.Struct, gc=False):
     service_tier: str
     region: str
     errors: tuple[FieldError, ...]
+    # Type and id of the entity, as entities are looked up.
+    entity: tuple[str, str]
     # The columns after the entity's key as COPY text.
     copy_text: str
 
@@ -43,9 +45,9 @@ class Place(msgspec.Struct, gc=False):
 _remembered: dict[PlaceKey, Place] = {}
 
 
-def key_of(item: CostItem) -> PlaceKey:
-    """Return what the place of an item is remembered by."""
-    return (
+def place_of(item: CostItem) -> Place:
+    """Return the place of an item; wrong ones are not remembered, or nonsense could fill the memory."""
+    key = (
         item.entity_type,
         item.entity_id,
         item.cost_type,
@@ -54,10 +56,6 @@ def key_of(item: CostItem) -> PlaceKey:
         item.service_tier,
         item.region,
     )
-
-
-def place_of(key: PlaceKey) -> Place:
-    """Return the place of a combination; wrong ones are not remembered, or nonsense could fill the memory."""
     place = _remembered.get(key)
     if place is None:
         place = _judge(key)
@@ -86,7 +84,9 @@ def _judge(key: PlaceKey) -> Place:
     errors = tuple(_mistakes(entity_type, entity_id, cost_type, provider, model, tier, region))
     columns = (cost_type, provider, model, tier, region)
     copy_text = "\t".join(copy_escaped(column) for column in columns)
-    return Place(entity_type, entity_id, cost_type, provider, model, tier, region, errors, copy_text)
+    return Place(
+        entity_type, entity_id, cost_type, provider, model, tier, region, errors, (entity_type, entity_id), copy_text
+    )
 
 
 def _mistakes(*values: str) -> Iterator[FieldError]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,10 +14,11 @@ from costs import pricebook
 from costs.choices import RejectKind
 from costs.inputs import CostItem, Rejected, Sender, Verdict
 from costs.services import currencies, entities, partitions
-from costs.services.budgets.booking import add_hard_spend
+from costs.services.budgets.booking import add_hard_spend_of
+from costs.services.entities import Name
 from costs.services.fx import rates_for
 from costs.services.ingest import postgresql, sqlite
-from costs.services.ingest.draft import Draft, Stored, texts
+from costs.services.ingest.draft import Draft, Stored
 from costs.services.ingest.drafting import Drafting, UnfitError
 from costs.services.ingest.unpriced import note_unpriced
 from costs.services.rejects import Reject, keep_rejects
@@ -31,34 +33,47 @@ class _RefusedError(Exception):
 def record_costs(
     items: Sequence[CostItem | Rejected], *, sender: Sender, now: datetime, all_or_nothing: bool = False
 ) -> list[Verdict]:
-    """Record a batch in one transaction and return one verdict per item, in order; "recorded" means committed.
+    """Record a batch and return one verdict per item, in order; see `record_batch`."""
+    return record_batch(items, sender=sender, now=now, all_or_nothing=all_or_nothing).verdicts()
+
+
+def record_batch(
+    items: Sequence[CostItem | Rejected], *, sender: Sender, now: datetime, all_or_nothing: bool = False
+) -> Batch:
+    """Record a batch in one transaction; "recorded" means committed.
 
     An item that makes no sense or reuses a key with other content is kept in the reject queue and does not lose the
     others, unless `all_or_nothing`: then one such item leaves nothing behind, not even a reject. A key that came
     before with the same content is a duplicate and answers with what was recorded then. Budgets have counted the
     events when this returns, as far as they are enforced.
     """
-    batch = _Batch(items, sender)
+    batch = Batch(items, sender)
+    keys = None if all_or_nothing else _keys_at_hand(batch, now)
+    if keys is not None:
+        _write_at_once(batch, keys, now)
+        return batch
     batch.judge(now)
-    if all_or_nothing and batch.refused:
-        return batch.verdicts_of_refusal()
-    try:
-        _write(batch, now=now, keep=not all_or_nothing)
-    except _RefusedError:
-        return batch.verdicts_of_refusal()
-    return batch.verdicts()
+    if not (all_or_nothing and batch.refused):
+        try:
+            _write(batch, now=now, keep=not all_or_nothing)
+        except _RefusedError:
+            pass
+        else:
+            return batch
+    batch.refuse()
+    return batch
 
 
 def record_cost(item: CostItem, *, sender: Sender, now: datetime) -> Verdict:
     """Record one cost. An item that makes no sense leaves nothing behind; a conflict is kept for review."""
-    batch = _Batch([item], sender)
+    batch = Batch([item], sender)
     batch.judge(now)
     if not batch.refused:
         _write(batch, now=now, keep=True)
     return batch.verdicts()[0]
 
 
-class _Batch:
+class Batch:
     """The items of one call, what they have become, and their verdicts."""
 
     def __init__(self, items: Sequence[CostItem | Rejected], sender: Sender) -> None:
@@ -67,7 +82,11 @@ class _Batch:
         self.drafts: list[Draft] = []
         # Items whose key came earlier in this batch: judged by what is stored under the key in the end.
         self.repeats: list[Draft] = []
+        # Items in another currency than the organisation's, as long as they wait for an exchange rate.
+        self.foreign: list[Draft] = []
         self.rejects: list[Reject] = []
+        # The written drafts, in order, when every item was recorded: then nobody needs a verdict for each.
+        self.recorded: list[Draft] | None = None
         self._verdicts: list[Verdict | None] = [None] * len(items)
 
     @property
@@ -77,33 +96,42 @@ class _Batch:
 
     def judge(self, now: datetime) -> None:
         """Turn every item into a draft or a rejection."""
-        drafting = Drafting(
-            source=self.sender.source,
-            now=now,
-            base=settings.BASE_CURRENCY,
-            currencies=currencies.known_codes(),
-            table=pricebook.current_table(),
-            max_age=timedelta(days=settings.COSTS_MAX_AGE_DAYS),
-        )
+        deque(self.drafted(now), maxlen=0)
+
+    def drafted(self, now: datetime) -> Iterator[Draft]:
+        """Turn every item into a draft or a rejection; the drafts that need no exchange rate come as they are made.
+
+        All that the database has to say is asked for here, before the first: it is busy with COPY afterwards.
+        """
+        return self._drafted(_drafting(self.sender, now).draft)
+
+    def _drafted(self, draft: Callable[[CostItem, int], Draft]) -> Iterator[Draft]:
         seen: set[str] = set()
         for position, item in enumerate(self.items):
             if isinstance(item, Rejected):
                 self._reject(position, item.errors, item.payload)
                 continue
             try:
-                draft = drafting.draft(item, position)
+                made = draft(item, position)
             except UnfitError as error:
                 self._reject(position, error.errors, item)
                 continue
-            if draft.digest in seen:
-                self.repeats.append(draft)
-                continue
-            if draft.digest:
-                seen.add(draft.digest)
-            self.drafts.append(draft)
+            if made.digest:
+                if made.digest in seen:
+                    self.repeats.append(made)
+                    continue
+                seen.add(made.digest)
+            self.drafts.append(made)
+            if made.base_amount is None and made.amount is not None:
+                self.foreign.append(made)
+            else:
+                yield made
 
     def settle(self, written: Sequence[Draft], known: Mapping[str, Stored]) -> None:
         """Give everything that was not rejected its verdict, once it is known what each key stands for."""
+        if len(written) == len(self.items):
+            self.recorded = list(written)
+            return
         for draft in written:
             self._verdicts[draft.position] = draft.recorded()
         for draft in self.drafts:
@@ -115,14 +143,19 @@ class _Batch:
                 self._repeat(draft, new.get(draft.digest) or known[draft.digest])
 
     def verdicts(self) -> list[Verdict]:
-        """Return the verdict of every item."""
+        """Return the verdict of every item, in order."""
+        if self.recorded is not None:
+            return [draft.recorded() for draft in self.recorded]
         return [verdict for verdict in self._verdicts if verdict is not None]
 
-    def verdicts_of_refusal(self) -> list[Verdict]:
-        """Return the verdicts of a batch of which nothing was recorded."""
+    def refuse(self) -> None:
+        """Make it a batch of which nothing was recorded."""
         bystander = Verdict("rejected", errors=(_REFUSED,))
         bad = {"rejected", "conflict"}
-        return [verdict if verdict is not None and verdict.status in bad else bystander for verdict in self._verdicts]
+        self.recorded = None
+        self._verdicts = [
+            verdict if verdict is not None and verdict.status in bad else bystander for verdict in self._verdicts
+        ]
 
     def _repeat(self, draft: Draft, stored: Stored) -> None:
         if stored.content == draft.content:
@@ -138,54 +171,109 @@ class _Batch:
         self.rejects.append(Reject(RejectKind.INVALID, payload, errors))
 
 
-def _write(batch: _Batch, *, now: datetime, keep: bool) -> None:
+def _drafting(sender: Sender, now: datetime) -> Drafting:
+    return Drafting(
+        source=sender.source,
+        now=now,
+        base=settings.BASE_CURRENCY,
+        currencies=currencies.known_codes(),
+        table=pricebook.current_table(),
+        max_age=timedelta(days=settings.COSTS_MAX_AGE_DAYS),
+    )
+
+
+def _keys_at_hand(batch: Batch, now: datetime) -> Mapping[Name, int] | None:
+    """Return the keys of the entities when a batch can be written while it is drafted, as nothing has to be made first.
+
+    That is on PostgreSQL, where all entities and months are known, and the sender has not repeated keys lately.
+    """
+    items = batch.items
+    if connection.vendor != "postgresql" or len(items) < 2 or postgresql.takes_care(batch.sender.source):
+        return None
+    try:
+        names = {(item.entity_type, item.entity_id) for item in items}  # type: ignore[union-attr]  # see below
+        instants = [item.occurred_at or now for item in items]  # type: ignore[union-attr]
+        prepared = partitions.are_prepared(min(instants), max(instants))
+    except (AttributeError, TypeError, OverflowError):
+        # A rejected item, an instant without an offset, or one at the end of all calendars.
+        return None
+    return entities.known(names) if prepared else None
+
+
+def _write_at_once(batch: Batch, keys: Mapping[Name, int], now: datetime) -> None:
+    """Draft and write a batch in one go; when one of its keys was taken, once more with what is drafted."""
+    drafts = batch.drafted(now)
+    try:
+        with transaction.atomic():
+            postgresql.copy_events(drafts, keys=keys, source=batch.sender.source, now=now)
+            if batch.foreign:
+                _convert(batch.foreign)
+                postgresql.copy_events(batch.foreign, keys=keys, source=batch.sender.source, now=now)
+            postgresql.copy_keys(batch.drafts, source=batch.sender.source)
+            _conclude(batch, {}, now=now, keep=True)
+    except postgresql.KeyTakenError:
+        with transaction.atomic():
+            known = postgresql.write_carefully(batch.drafts, keys=keys, source=batch.sender.source, now=now)
+            _conclude(batch, known, now=now, keep=True)
+
+
+def _write(batch: Batch, *, now: datetime, keep: bool) -> None:
     """Write the drafts of a batch, with everything that counts them, in one transaction."""
     drafts = batch.drafts
-    if drafts:
-        _convert(drafts)
-        names = {(draft.place.entity_type, draft.place.entity_id) for draft in drafts}
-        keys = entities.resolve(names, now=now)
-        for draft in drafts:
-            draft.entity = keys[draft.place.entity_type, draft.place.entity_id]
-        for draft, text in zip(drafts, texts([draft.occurred_at for draft in drafts]), strict=True):
-            draft.at_text = text
-        if connection.vendor == "postgresql" and not connection.in_atomic_block:
-            partitions.prepare_months({draft.at_text[:7] for draft in drafts})
-    elif not batch.rejects:
+    if not (drafts or batch.rejects):
         return
+    _convert(batch.foreign)
+    keys = entities.resolve({draft.place.entity for draft in drafts}, now=now)
+    if drafts and connection.vendor == "postgresql" and not connection.in_atomic_block:
+        partitions.prepare_months({f"{draft.occurred_at:%Y-%m}" for draft in drafts})
     try:
-        _commit(batch, now=now, keep=keep)
+        _commit(batch, keys, now=now, keep=keep)
     except postgresql.KeyTakenError:
         # Nothing has come of it, and the second time each key is asked for.
-        _commit(batch, now=now, keep=keep, careful=True)
+        _commit(batch, keys, now=now, keep=keep)
 
 
-def _commit(batch: _Batch, *, now: datetime, keep: bool, careful: bool = False) -> None:
+def _commit(batch: Batch, keys: Mapping[Name, int], *, now: datetime, keep: bool) -> None:
     with transaction.atomic():
-        if batch.drafts:
-            _write_drafts(batch, now, careful)
-        if not keep and batch.refused:
-            raise _RefusedError
-        if batch.rejects:
-            keep_rejects(batch.rejects, source=batch.sender.source, now=now)
+        known = _write_drafts(batch, keys, now) if batch.drafts else {}
+        _conclude(batch, known, now=now, keep=keep)
 
 
-def _write_drafts(batch: _Batch, now: datetime, careful: bool) -> None:
+def _write_drafts(batch: Batch, keys: Mapping[Name, int], now: datetime) -> Mapping[str, Stored]:
+    drafts, source = batch.drafts, batch.sender.source
+    if connection.vendor != "postgresql":
+        return sqlite.write(drafts, keys=keys, source=source, now=now)
+    if len(drafts) == 1 or postgresql.takes_care(source):
+        return postgresql.write_carefully(drafts, keys=keys, source=source, now=now)
+    postgresql.copy_events(drafts, keys=keys, source=source, now=now)
+    postgresql.copy_keys(drafts, source=source)
+    return {}
+
+
+def _conclude(batch: Batch, known: Mapping[str, Stored], *, now: datetime, keep: bool) -> None:
+    """Give the verdicts and do, in the transaction that wrote the drafts, what follows from them."""
     source = batch.sender.source
-    if connection.vendor == "postgresql":
-        known = postgresql.write(batch.drafts, source=source, now=now, careful=careful)
-    else:
-        known = sqlite.write(batch.drafts, source=source, now=now)
     written = [draft for draft in batch.drafts if draft.digest not in known] if known else batch.drafts
     batch.settle(written, known)
-    note_unpriced(written, now=now)
-    # Looked up now, by query: a budget that became hard meanwhile waited for the rows above, or is found here.
-    add_hard_spend([draft.spend() for draft in written if draft.amount is not None], source=source, now=now)
+    if not keep and batch.refused:
+        raise _RefusedError
+    if written:
+        note_unpriced(written, now=now)
+        # Looked up now, by query: a budget that became hard meanwhile waited for the rows above, or is found here.
+        priced = [draft for draft in written if draft.amount is not None]
+        add_hard_spend_of(
+            {draft.entity for draft in priced},
+            lambda: [draft.spend() for draft in priced],
+            reserved=any(draft.item.reservation_id is not None for draft in priced),
+            source=source,
+            now=now,
+        )
+    if batch.rejects:
+        keep_rejects(batch.rejects, source=source, now=now)
 
 
-def _convert(drafts: Sequence[Draft]) -> None:
+def _convert(foreign: Sequence[Draft]) -> None:
     """Freeze the base amount of what is in another currency, at the rate of the day it occurred on."""
-    foreign = [draft for draft in drafts if draft.unconverted]
     if not foreign:
         return
     base = settings.BASE_CURRENCY

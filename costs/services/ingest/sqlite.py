@@ -10,8 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from core.ids import uuid7s
-from costs.services.ingest.draft import Draft, Stored
+from core.ids import uuid7_texts
+from costs.services.entities import Name
+from costs.services.ingest.draft import Draft, Stored, texts
 from costs.services.ingest.keys import stored_under
 from costs.services.rollups.deltas import Addend, add_to_rollups
 
@@ -25,16 +26,17 @@ _COLUMNS = (
 _EVENTS = f"INSERT INTO costs_costevent ({_COLUMNS}) VALUES ({', '.join(['%s'] * len(_COLUMNS.split(',')))})"  # noqa: S608
 
 
-def write(drafts: Sequence[Draft], *, source: str, now: datetime) -> Mapping[str, Stored]:
+def write(drafts: Sequence[Draft], *, keys: Mapping[Name, int], source: str, now: datetime) -> Mapping[str, Stored]:
     """Write the drafts whose keys are free and return what the taken keys stand for; in the caller's transaction."""
     digests = [draft.digest for draft in drafts if draft.digest]
     taken = stored_under(digests) if digests else {}
     written = [draft for draft in drafts if draft.digest not in taken] if taken else drafts
-    for draft, key in zip(written, uuid7s(len(written)), strict=True):
-        draft.id, draft.id_text = key, key.int.to_bytes(16).hex()
-        # As Django stores instants here: UTC, without saying so.
-        draft.at_text = draft.at_text[:-1].replace("T", " ")
     if written:
+        instants = texts([draft.occurred_at for draft in written])
+        for draft, key, instant in zip(written, uuid7_texts(len(written)), instants, strict=True):
+            draft.id, draft.entity = key, keys[draft.place.entity]
+            # As Django stores instants here: UTC, without saying so.
+            draft.at_text = instant[:-1].replace("T", " ")
         with connection.cursor() as cursor:
             cursor.executemany(_KEYS, sorted(_key_rows(written)))
             cursor.executemany(_EVENTS, list(_event_rows(written, source, now)))
@@ -45,16 +47,16 @@ def write(drafts: Sequence[Draft], *, source: str, now: datetime) -> Mapping[str
 def _key_rows(drafts: Sequence[Draft]) -> Iterator[tuple[str, str, str, str]]:
     for draft in drafts:
         if draft.digest:
-            yield draft.digest, draft.content, draft.id_text, draft.at_text
+            yield draft.digest, draft.content, draft.id.replace("-", ""), draft.at_text
 
 
 def _event_rows(drafts: Sequence[Draft], source: str, now: datetime) -> Iterator[tuple[Any, ...]]:
     recorded_at = connection.ops.adapt_datetimefield_value(now)
     for d in drafts:
-        place, amount, base, listed = d.place, d.amount, d.base_amount, d.list_amount
+        item, place, amount, base, listed = d.item, d.place, d.amount, d.base_amount, d.list_amount
         text = _money(amount)
         yield (
-            d.id_text,
+            d.id.replace("-", ""),
             d.at_text,
             recorded_at,
             source,
@@ -65,23 +67,23 @@ def _event_rows(drafts: Sequence[Draft], source: str, now: datetime) -> Iterator
             place.service_tier,
             place.region,
             d.quantities,
-            d.input_tokens,
-            d.output_tokens,
+            item.input_tokens or 0,
+            item.output_tokens or 0,
             text,
             d.currency,
             text if base is amount else _money(base),
             d.fx_rate,
             text if listed is amount else _money(listed),
             d.price_status,
-            _hex(d.price_version),
+            d.price_version,
             d.breakdown,
             d.tags,
             d.metadata,
-            d.trace_id,
-            d.span_id,
-            d.session_id,
-            _hex(d.reservation),
-            d.key,
+            item.trace_id,
+            item.span_id,
+            item.session_id,
+            _hex(item.reservation_id),
+            item.idempotency_key or "",
             int(d.unpriced),
             int(d.unconverted),
         )
@@ -101,8 +103,8 @@ def _addend(d: Draft) -> Addend:
         1,
         int(d.unpriced),
         int(d.unconverted),
-        d.input_tokens,
-        d.output_tokens,
+        d.item.input_tokens or 0,
+        d.item.output_tokens or 0,
     )
 
 
