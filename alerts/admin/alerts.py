@@ -12,6 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from alerts.admin.alert_forms import AcknowledgeForm, QuickSilenceForm, matchers_for
 from alerts.admin.alert_page import alert_page
@@ -82,8 +84,9 @@ class AlertAdmin(LargeTableAdmin[Alert], ReadOnlyModelAdmin[Alert]):
     fields = (
         ("name", "fingerprint"), ("severity", "state"), ("source", "rule"), ("starts_at", "fired_at"),
         ("last_seen_at", "ends_at"), ("resolved_at", "value"), ("acknowledged_by", "acknowledged_until"),
-        ("flaps", "quiet_until"), "generator_url",
+        ("flaps", "quiet_until"), "whence",
     )  # fmt: skip
+    readonly_fields = ("whence",)
     export_fields = (
         "id", "fingerprint", "name", "severity", "state", "source", "starts_at", "fired_at", "resolved_at",
         "acknowledged_by", "labels", "annotations",
@@ -113,6 +116,15 @@ class AlertAdmin(LargeTableAdmin[Alert], ReadOnlyModelAdmin[Alert]):
     @display(description="Since")
     def since(self, alert: Alert) -> str:
         return f"{timezone.localtime(alert.starts_at):%Y-%m-%d %H:%M}"
+
+    @display(description="Where it comes from")
+    def whence(self, alert: Alert) -> SafeString | str:
+        """Return the way to what reported it: of a threat, to everything the one behind it did."""
+        address = alert.generator_url
+        if not address.startswith(("/admin/", "https://", "http://")):
+            return address or "–"
+        shown = "Everything behind it" if address.startswith("/admin/") else address
+        return format_html('<a class="af-link" href="{}" rel="noopener noreferrer">{}</a>', address, shown)
 
     @display(description="Who has it")
     def who(self, alert: Alert) -> str:

@@ -131,6 +131,20 @@ def test_detection__tried__says_what_it_would_have_found(client: Client) -> None
     assert "It would have fired for 1: user maria." in client.get(DETECTIONS).content.decode()
 
 
+def test_alert__of_a_threat__leads_to_everything_the_one_behind_it_did(client: Client) -> None:
+    from alerts.models import Alert
+    from alerts.services import detection
+
+    failures(10, timezone.now())
+    detection.run(timezone.now())
+
+    page = client.get(
+        f"/admin/alerts/alert/{Alert.objects.get(name='failed-logins-per-user').pk}/change/"
+    ).content.decode()
+
+    assert 'href="/admin/alerts/forensics/?user=maria&amp;period=7d"' in page
+
+
 def test_event__page__leads_to_everything_its_actor_did(client: Client) -> None:
     event = told("login", timezone.now(), outcome="failure")
 
