@@ -166,13 +166,15 @@ def _tell(record: ConditionRecord, terms: Terms, telling: Telling, now: datetime
     turns = record.revision - (seen.revision if seen else 0)
     open_labels: dict[str, str] = seen.labels if seen else {}
     labels = terms.labels(record) if terms.told else {}
+    again = turns >= (2 if open_labels and record.firing else 3 if open_labels else 2)
     if open_labels and seen and (turns or open_labels != labels):
-        telling.ended.append(_report(record, terms, open_labels, seen.severity, active=False, now=now))
-    fired_between = turns >= (3 if open_labels else 2)
-    if labels and (record.firing or fired_between):
-        telling.begun.append(_report(record, terms, labels, labels["severity"], active=True, now=now))
+        # What is told by another rule now has not ended; what fired again had ended before that.
+        ended_at = now if not turns else record.raised_at if again else record.changed_at
+        telling.ended.append(_report(record, terms, open_labels, seen.severity, now=now, ended_at=ended_at))
+    if labels and (record.firing or again):
+        telling.begun.append(_report(record, terms, labels, labels["severity"], now=now))
         if not record.firing:
-            telling.over.append(_report(record, terms, labels, labels["severity"], active=False, now=now))
+            telling.over.append(_report(record, terms, labels, labels["severity"], now=now, ended_at=record.changed_at))
     holds = bool(labels) and record.firing
     telling.seen.append(
         SeenCondition(
@@ -197,7 +199,13 @@ def _retell_at(terms: Terms, seen: SeenCondition | None, turns: int, now: dateti
 
 
 def _report(
-    record: ConditionRecord, terms: Terms, labels: Mapping[str, str], severity: str, *, active: bool, now: datetime
+    record: ConditionRecord,
+    terms: Terms,
+    labels: Mapping[str, str],
+    severity: str,
+    *,
+    now: datetime,
+    ended_at: datetime | None = None,
 ) -> Report:
     rule = terms.rule
     own = rule.annotations if rule else {}
@@ -206,9 +214,9 @@ def _report(
         labels=dict(labels),
         severity=severity,
         source=SOURCE,
-        active=active,
+        active=ended_at is None,
         starts_at=min(record.raised_at, now),
-        ends_at=None if active else min(record.changed_at, now),
+        ends_at=None if ended_at is None else min(ended_at, now),
         annotations={**_annotations(rule, labels), **said},
         generator_url=record.link,
         rule_id=rule.pk if rule else None,
