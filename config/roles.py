@@ -50,7 +50,12 @@ ROLES = (
     Role(
         "finance",
         "Keeps prices, budgets and allocations, and answers for the numbers.",
-        (Grant("costs", MANAGE), OWN_WORK),
+        (
+            Grant("costs", MANAGE),
+            Grant("slas", VIEW, ("customer", "slacontract", "slatier", "slaperiod", "report")),
+            Grant("slas", ("credit",), ("slaperiod",)),
+            OWN_WORK,
+        ),
     ),
     Role("finance_viewer", "Looks at spending and budgets.", (Grant("costs", VIEW), OWN_WORK)),
     Role(

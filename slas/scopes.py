@@ -7,6 +7,7 @@ from core.ports.scopes import Scope, scopes
 SCOPES = (
     Scope("slas:read", "Read services, indicators, objectives, freezes, contracts and reports.", "slas.view_slo"),
     Scope("slas:write", "Send events of indicators; ask for exclusions; send samples.", "slas.add_exclusion"),
+    Scope("credits:write", "Mark credits of contracts' periods as given.", "slas.credit_slaperiod"),
     Scope("slas:admin", "Change services, indicators, objectives, policies and contracts.", "slas.change_slo"),
 )
 

@@ -82,7 +82,7 @@ class SLAContractAdmin(SavesByService[SLAContract]):
     list_filter = (("customer", RelatedDropdownFilter), ("service", RelatedDropdownFilter), "metric")
     search_fields = ("name", "reference", "customer__name", "customer__slug", "service__name")
     ordering = ("customer__name", "name", "id")
-    autocomplete_fields = ("customer",)
+    autocomplete_fields = ("customer", "sli")
     inlines = (TierInline,)
     actions_detail = ("end",)
     change_form_before_template = "admin/slas/contract_page.html"

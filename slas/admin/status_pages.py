@@ -218,7 +218,8 @@ class StatusPageAdmin(AuditedModelAdmin[StatusPage]):
     )
     def tell(self, request: HttpRequest, form: NewIncidentForm, object_id: str) -> None:
         """Put an incident on the page."""
-        services.tell_incident(self._key(object_id), now=timezone.now(), **form.cleaned_data)
+        given = {name: form.cleaned_data[name] for name in ("title", "text", "impact", "stage", "components")}
+        services.tell_incident(self._key(object_id), now=timezone.now(), **given)
         self.message_user(request, "The incident is on the page.", messages.SUCCESS)
 
     @action(
@@ -349,7 +350,8 @@ class StatusIncidentAdmin(ModelAdmin[StatusIncident]):
     )
     def publish(self, request: HttpRequest, form: ProposalForm, object_id: str) -> None:
         """Publish a proposal."""
-        services.publish_proposal(self._key(object_id), now=timezone.now(), **form.cleaned_data)
+        given = {name: form.cleaned_data[name] for name in ("title", "text", "impact")}
+        services.publish_proposal(self._key(object_id), now=timezone.now(), **given)
         self.message_user(request, "The incident is on the page.", messages.SUCCESS)
 
     @action(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver
 
-from slas.api import capacity_urls, objective_urls, openslo_urls
+from slas.api import capacity_urls, contract_urls, objective_urls, openslo_urls
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *objective_urls.urlpatterns,
     *capacity_urls.urlpatterns,
+    *contract_urls.urlpatterns,
     *openslo_urls.urlpatterns,
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -14,7 +17,9 @@ from core.context import current
 from core.errors import Conflict, FieldError, Invalid, Missing
 from core.models import ConditionRecord
 from slas.choices import Impact, IncidentStage
-from slas.models import StatusComponent, StatusIncident, StatusPage, StatusUpdate
+from slas.models import Slo, StatusComponent, StatusIncident, StatusPage, StatusUpdate
+from slas.services.contracts.terms import check_time_zone
+from slas.services.customers import SLUG
 
 IMPACT_OF = {"critical": Impact.MAJOR, "high": Impact.PARTIAL}
 SOURCES = ("slas.burn", "slas.budget")
@@ -210,3 +215,126 @@ def _incident(incident_id: UUID) -> StatusIncident:
     if incident is None:
         raise Missing("there is no such incident")
     return incident
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentDraft:
+    """One line of a page; `slo` is (service, objective) by their slugs, or None when only people speak of it."""
+
+    slug: str
+    name: str
+    description: str = ""
+    section: str = ""
+    slo: tuple[str, str] | None = None
+    degraded_below: Decimal = Decimal(99)
+    outage_below: Decimal = Decimal(50)
+    forced: str = ""
+
+
+@transaction.atomic
+def create_page(
+    *, slug: str, title: str, time_zone: str, now: datetime, description: str = "", propose_incidents: bool = True
+) -> StatusPage:
+    """Make a private page without components. Raises Invalid for senseless values, Conflict for a slug in use."""
+    _check_page(slug, title)
+    check_time_zone(time_zone)
+    try:
+        with transaction.atomic():
+            page = StatusPage.objects.create(
+                slug=slug,
+                title=title.strip(),
+                description=description,
+                time_zone=time_zone,
+                propose_incidents=propose_incidents,
+                created_at=now,
+            )
+    except IntegrityError as error:
+        raise Conflict(f"there is a status page {slug}", code="slug_taken") from error
+    audit.record("status_page.created", page, now=now, after={"slug": slug, "title": title})
+    return page
+
+
+@transaction.atomic
+def change_page(page_id: UUID, *, now: datetime, **changes: object) -> StatusPage:
+    """Change title, description, time zone, whether it is the main page, or proposes incidents. Raises Invalid."""
+    page = _page(page_id)
+    before = {name: getattr(page, name) for name in changes}
+    after = {name: value for name, value in changes.items() if before[name] != value}
+    if not after:
+        return page
+    _check_page(page.slug, str(after.get("title", page.title)))
+    if "time_zone" in after:
+        check_time_zone(str(after["time_zone"]))
+    if after.get("main"):
+        # One page at a time stands at /status.
+        StatusPage.objects.filter(main=True).exclude(pk=page.pk).update(main=False)
+    StatusPage.objects.filter(pk=page.pk).update(**after)
+    audit.record("status_page.changed", page, now=now, before={name: before[name] for name in after}, after=after)
+    page.refresh_from_db()
+    return page
+
+
+@transaction.atomic
+def set_components(page_id: UUID, drafts: Sequence[ComponentDraft], *, now: datetime) -> StatusPage:
+    """Make these the components of a page, in this order; one that keeps its slug keeps its incidents.
+
+    Raises Invalid for senseless values, a slug given twice or an objective that does not exist.
+    """
+    page = _page(page_id)
+    rows = [_component(page, number, draft) for number, draft in enumerate(drafts)]
+    slugs = [row.slug for row in rows]
+    if len(set(slugs)) != len(slugs):
+        raise _wrong("/components", "two components have the same slug")
+    page.components.exclude(slug__in=slugs).delete()
+    for row in rows:
+        values = {name: getattr(row, name) for name in COMPONENT_COLUMNS}
+        StatusComponent.objects.update_or_create(page=page, slug=row.slug, defaults=values)
+    audit.record("status_page.components_set", page, now=now, after={"components": slugs})
+    return page
+
+
+@transaction.atomic
+def delete_page(page_id: UUID, *, now: datetime) -> None:
+    """Remove a private page with all that was said on it. Raises Conflict for a public one: withdraw it first."""
+    page = _page(page_id)
+    if page.published_at is not None:
+        raise Conflict("a public page is withdrawn before it is removed", code="page_public")
+    audit.record("status_page.deleted", page, now=now, before={"slug": page.slug, "title": page.title})
+    page.delete()
+
+
+COMPONENT_COLUMNS = (
+    "name", "description", "section", "position", "slo", "degraded_below", "outage_below", "forced",
+)  # fmt: skip
+
+
+def _component(page: StatusPage, number: int, draft: ComponentDraft) -> StatusComponent:
+    place = f"/components/{number}"
+    slo = None
+    if draft.slo is not None:
+        slo = Slo.objects.filter(service__slug=draft.slo[0], slug=draft.slo[1]).first()
+        if slo is None:
+            raise _wrong(f"{place}/objective", f"the service {draft.slo[0]} has no objective {draft.slo[1]}")
+    row = StatusComponent(
+        page=page, slug=draft.slug, name=draft.name, description=draft.description, section=draft.section,
+        position=number, slo=slo, degraded_below=draft.degraded_below, outage_below=draft.outage_below,
+        forced=draft.forced,
+    )  # fmt: skip
+    if not 0 <= draft.outage_below <= draft.degraded_below <= 100:
+        raise _wrong(f"{place}/outage_below", "0 <= outage_below <= degraded_below <= 100, in percent")
+    try:
+        row.full_clean(exclude=("page",), validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise _wrong(place, "; ".join(error.messages)) from error
+    return row
+
+
+def _check_page(slug: str, title: str) -> None:
+    if not SLUG.fullmatch(slug):
+        raise _wrong("/slug", "a slug has a-z, 0-9 and -")
+    if not title.strip() or len(title) > 200:
+        raise _wrong("/title", "a title has 1 to 200 characters")
+
+
+def _wrong(pointer: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[FieldError(pointer, "invalid", detail)])

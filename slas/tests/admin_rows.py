@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slas.tests import rows_capacity, rows_objectives
+from slas.tests import rows_capacity, rows_contracts, rows_objectives
 
 Rows = Callable[[int], None]
 
 ROWS: dict[str, Rows] = {
     **rows_objectives.ROWS,
+    **rows_contracts.ROWS,
     **rows_capacity.ROWS,
 }
