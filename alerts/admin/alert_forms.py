@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from alerts.admin.incident_forms import LENGTHS, date_time_field
 from alerts.intervals import check_intervals
-from alerts.matching import Matcher, as_text, parse_matchers, stored_matchers
+from alerts.matching import Matcher, as_json, as_text, parse_matchers, stored_matchers
 from alerts.models import InhibitRule, Receiver, Route, Silence, TimeInterval
 from core.adminkit import ReasonForm, Select, Textarea, TextInput
 from core.errors import Invalid
@@ -24,7 +24,7 @@ OFFICE_HOURS = [{"weekdays": ["monday:friday"], "times": [{"start_time": "09:00"
 
 
 class MatchersField(forms.CharField):
-    """Matchers as one text; its value is a tuple of them."""
+    """Matchers as one text; its value is what a model stores of them."""
 
     def __init__(self, **options: Any) -> None:
         widget = Textarea(attrs={"rows": 2, "spellcheck": "false", "autocomplete": "off"})
@@ -35,9 +35,9 @@ class MatchersField(forms.CharField):
         return as_text(stored_matchers(value)) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        """Return the matchers; raises ValidationError with the reason."""
+        """Return the matchers as they are stored; raises ValidationError with the reason."""
         try:
-            return parse_matchers(super().to_python(value) or "")
+            return as_json(parse_matchers(super().to_python(value) or ""))
         except Invalid as invalid:
             raise ValidationError(invalid.detail) from invalid
 

@@ -92,7 +92,8 @@ class RouteAdmin(_Configuration):
     def save_model(self, request: HttpRequest, obj: Route, form: Any, change: bool) -> None:
         """Save it through its service."""
         given = form.cleaned_data
-        terms = RouteTerms(**{name: given[name] for name in RouteTerms.__slots__})
+        values = {name: given[name] for name in RouteTerms.__slots__}
+        terms = RouteTerms(**{**values, "matchers": stored_matchers(given["matchers"])})
         stored = Route.objects.get(pk=obj.pk) if change else None
         self.adopt(obj, configuration.save_route(terms, now=timezone.now(), route=stored))
 
@@ -186,6 +187,8 @@ class InhibitRuleAdmin(_Configuration):
         """Save it through its service."""
         given = form.cleaned_data
         values = {name: given[name] for name in InhibitTerms.__slots__}
+        for name in ("source_matchers", "target_matchers"):
+            values[name] = stored_matchers(values[name])
         terms = InhibitTerms(**{**values, "equal": given["equal"] or []})
         stored = InhibitRule.objects.get(pk=obj.pk) if change else None
         self.adopt(obj, configuration.save_inhibit_rule(terms, now=timezone.now(), rule=stored))

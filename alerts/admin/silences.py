@@ -115,13 +115,16 @@ class SilenceAdmin(SavesByService[Silence]):
     def save_model(self, request: HttpRequest, obj: Silence, form: Any, change: bool) -> None:
         """Make or change it through its service."""
         given, now = form.cleaned_data, timezone.now()
-        terms = SilenceTerms(**{name: given[name] for name in SilenceTerms.__slots__})
+        values = {name: given[name] for name in SilenceTerms.__slots__}
+        terms = SilenceTerms(**{**values, "matchers": stored_matchers(given["matchers"])})
         by = request.user.get_username()
         if change:
             made = services.update_silence(obj.pk, terms, by=by, now=now)
         else:
             made = services.create_silence(terms, by=by, now=now)
-        obj.pk, obj._state.adding = made.pk, False
+        for column in made._meta.concrete_fields:
+            setattr(obj, column.attname, getattr(made, column.attname))
+        obj._state.adding = False
 
     @action(
         description="End now", permissions=["change"], icon="notifications", variant="warning", url_path="end",

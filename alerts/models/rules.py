@@ -178,8 +178,9 @@ class Alert(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["rule", "state"], name="alert_by_rule"),
-            models.Index(fields=["fingerprint", "-id"], name="alert_by_fingerprint"),
+            # Partial where it can be: an alert that begins is written into as few of them as possible.
+            models.Index(fields=["rule", "state"], name="alert_by_rule", condition=models.Q(rule__isnull=False)),
+            models.Index(fields=["fingerprint", "resolved_at"], name="alert_by_fingerprint"),
             models.Index(fields=["state", "-id"], name="alert_by_state"),
             models.Index(fields=["id"], name="alert_to_route", condition=models.Q(routed_seq__lt=models.F("seq"))),
             models.Index(fields=["ends_at"], name="alert_to_expire", condition=models.Q(resolved_at=None)),
@@ -187,7 +188,9 @@ class Alert(models.Model):
                 fields=["acknowledged_until"], name="alert_ack_to_expire", condition=models.Q(state="acknowledged")
             ),
             # What retention looks for.
-            models.Index(fields=["resolved_at"], name="alert_by_resolution"),
+            models.Index(
+                fields=["resolved_at"], name="alert_by_resolution", condition=models.Q(resolved_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
