@@ -152,6 +152,7 @@ class MethodForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
         if "user" in self.fields:
             self.fields["user"].queryset = people()  # type: ignore[attr-defined]  # a choice of rows
         helps = {
+            "address": "An e-mail address, or for a webhook its https:// address.",
             "delay_minutes": "Minutes after being paged; withdrawn when somebody acknowledges earlier.",
             "least_severity": "Used for incidents of this severity and above.",
         }

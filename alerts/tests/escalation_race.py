@@ -19,11 +19,14 @@ FASTER = 300
 
 
 def escalate(started: datetime, begun: float, seconds: float) -> int:
-    """Take what is due until the time is over; returns how much was done."""
+    """Take what is due until nothing escalates any more, or the time is over; returns how much was done."""
+    from alerts.choices import EscalationStatus
+    from alerts.models import EscalationRun
     from alerts.services import escalation
 
     done = 0
-    while (elapsed := time.time() - begun) < seconds:
+    running = EscalationRun.objects.filter(status=EscalationStatus.RUNNING)
+    while (elapsed := time.time() - begun) < seconds and running.exists():
         done += escalation.run(started + timedelta(seconds=elapsed * FASTER))
         time.sleep(0.01)
     return done

@@ -173,10 +173,10 @@ def test_workers__of_which_some_are_killed__take_every_step_once_and_none_is_los
     begun = time.time() + 4
 
     # when three workers race, and four more are killed while they do
-    workers = [_worker(tmp_path, "escalate", now, begun, 16) for _ in range(3)]
+    workers = [_worker(tmp_path, "escalate", now, begun, 100) for _ in range(3)]
     for _ in range(4):
-        victim = _worker(tmp_path, "escalate", now, begun, 16)
-        time.sleep(3.3)
+        victim = _worker(tmp_path, "escalate", now, begun, 100)
+        time.sleep(2)
         victim.kill()
         victim.communicate()
     _ended(workers)

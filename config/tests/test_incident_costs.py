@@ -12,7 +12,7 @@ from alerts.incident_costs import cost_of
 from alerts.services.incidents import NewIncident, open_incident, resolve
 from costs.inputs import CostItem
 from costs.services.ingest import record_costs
-from costs.tests.ledger_case import SENDER, fold_everything
+from costs.tests.ledger_case import SENDER
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -28,7 +28,6 @@ def test_incident__of_an_agent__cost_what_it_spent_from_beginning_to_end() -> No
     now = timezone.now().replace(minute=0, second=0, microsecond=0) - 10 * HOUR
     for agent, amount, hours in (("a", "1.5", -1), ("a", "0.25", 1), ("a", "4", 3), ("b", "9", 1)):
         _spend(agent, amount, now + hours * HOUR)
-    fold_everything(now + 5 * HOUR)
     labels = {"entity_type": "agent", "entity_id": "a"}
     incident = open_incident(NewIncident(title="x", severity="high", started_at=now, labels=labels), now=now)
     incident = resolve(incident.pk, now=now + 2 * HOUR)
