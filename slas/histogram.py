@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 MANTISSAS = (
     "1", "1.25", "1.5", "1.75", "2", "2.5", "3", "3.5", "4", "4.5", "5", "6", "7", "7.5", "8", "9",
@@ -66,7 +67,7 @@ def unpacked(text: str) -> Histogram:
     return {int(bucket): int(count) for bucket, count in pairs}
 
 
-def quantile(histogram: Mapping[int, int], share: Decimal) -> Decimal | None:
+def quantile(histogram: Mapping[int, int], share: Fraction) -> Decimal | None:
     """Return the upper boundary of the bucket that holds the quantile; None without values or beyond the last one."""
     wanted, seen = share * sum(histogram.values()), 0
     for bucket, count in sorted(histogram.items()):

@@ -25,11 +25,15 @@ LARGEST_COUNT = 10**12
 
 
 class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """One event: when it was, and whether it was good, or the value that is held against the threshold."""
+    """One event: when it was, and whether it was good, or the value that is held against the threshold.
+
+    With a `total` it stands for that many events of one minute, of which `good` is the number of good ones.
+    """
 
     at: datetime
-    good: bool | None = None
+    good: bool | int | None = None
     value: Decimal | None = None
+    total: int | None = None
 
 
 class Aggregate(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -121,7 +125,7 @@ def count(items: Iterable[Event | Aggregate], terms: Terms, *, now: datetime) ->
             continue
         second = at.timestamp()
         if second < earliest:
-            found.late += item.total if isinstance(item, Aggregate) else 1
+            found.late += max(0, item.total or 1)
             verdicts.append(LATE)
             continue
         if second > latest:
@@ -129,21 +133,21 @@ def count(items: Iterable[Event | Aggregate], terms: Terms, *, now: datetime) ->
             continue
         minute = int(second) // MINUTE * MINUTE
         tally = minutes.get(minute) or Tally()
-        wrong = _add_aggregate(tally, item) if isinstance(item, Aggregate) else _add_event(tally, item, terms)
+        wrong = _add_event(tally, item, terms) if item.total is None else _add_aggregate(tally, item)
         if wrong is None:
             minutes[minute] = tally
         verdicts.append(wrong or RECORDED)
     return found
 
 
-def _add_event(tally: Tally, event: Event, terms: Terms) -> Verdict | None:
+def _add_event(tally: Tally, event: Event | Aggregate, terms: Terms) -> Verdict | None:
     if terms.threshold is None:
-        if event.good is None:
-            return _rejected("/good", "required", "say whether the event was good")
+        if event.good is not True and event.good is not False:
+            return _rejected("/good", "required", "say whether the event was good: true or false")
         tally.good += event.good
         tally.total += 1
         return None
-    if event.value is None:
+    if isinstance(event, Aggregate) or event.value is None:
         return _rejected("/value", "required", "this indicator has a threshold: give the value")
     if event.good is not None:
         return _rejected("/good", "not_expected", "this indicator has a threshold, which decides what is good")
@@ -155,13 +159,16 @@ def _add_event(tally: Tally, event: Event, terms: Terms) -> Verdict | None:
     return None
 
 
-def _add_aggregate(tally: Tally, item: Aggregate) -> Verdict | None:
-    if not 0 <= item.total <= LARGEST_COUNT:
+def _add_aggregate(tally: Tally, item: Event | Aggregate) -> Verdict | None:
+    good, total = item.good, item.total or 0
+    if not 0 <= total <= LARGEST_COUNT:
         return _rejected("/total", "out_of_range", f"a total is from 0 to {LARGEST_COUNT}")
-    if not 0 <= item.good <= item.total:
+    if good is None or isinstance(good, bool):
+        return _rejected("/good", "wrong_type", "with a total, good is the number of good events")
+    if not 0 <= good <= total:
         return _rejected("/good", "out_of_range", "there are at most as many good events as events")
-    tally.good += item.good
-    tally.total += item.total
+    tally.good += good
+    tally.total += total
     return None
 
 
