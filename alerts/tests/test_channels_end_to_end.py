@@ -150,7 +150,7 @@ def test_email__to_a_role__reaches_its_active_members_and_superusers_when_there_
     # given a role that nobody is in
     administrator()
     Group.objects.get_or_create(name="operations")
-    to = channel(now, "email", "operations", config={"role": "operations"})
+    to = channel(now, "email", "the role", config={"role": "operations"})
     enqueue([outgoing(now, to, "a")], now=now)
     delivery.run(now)
 
