@@ -97,7 +97,8 @@ def test_rule__somebody_else_changed_it_meanwhile__is_not_overwritten(client: Cl
     made = rule(timezone.now())
     AlertRule.objects.update(revision=5)
 
-    response = client.post(f"{RULES}{made.pk}/change/", {**FORM, "seen_revision": "1", "p_threshold": "20"}, follow=True)
+    form = {**FORM, "seen_revision": "1", "p_threshold": "20"}
+    response = client.post(f"{RULES}{made.pk}/change/", form, follow=True)
 
     made.refresh_from_db()
     assert "changed by somebody else" in response.content.decode()
