@@ -155,6 +155,8 @@ else:
     CELERY_BROKER_URL = "filesystem://localhost"
     QUEUE_DIR = folder("queue")
     CELERY_BROKER_TRANSPORT_OPTIONS = {
+        # How long a message may lie before it is seen; the library waits a second.
+        "polling_interval": 0.2,
         "data_folder_in": str(folder("queue", "messages")),
         "data_folder_out": str(folder("queue", "messages")),
         "control_folder": str(folder("queue", "control")),
