@@ -47,7 +47,7 @@ def record_step(incident: Incident, claimed: EscalationRun, told: Told, *, now: 
 def tell_everybody(claimed: EscalationRun, incident: Incident, *, now: datetime) -> None:
     """Page all of operations and tell the channels of the policy that nobody answered, in the caller's transaction."""
     text = "Nobody has acknowledged it, and the escalation has come to its end."
-    message = replace(message_of(incident, "firing", text), title=f"Unanswered: INC-{incident.number} {incident.title}")
+    message = replace(message_of(incident, "firing", text), title=f"Unanswered: {incident.title}")
     prefix = f"escalation:{claimed.pk}:exhausted"
     people = list(User.objects.filter(groups__name=FALLBACK_GROUP, is_active=True).order_by("pk"))
     told = [

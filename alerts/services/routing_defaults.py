@@ -16,32 +16,28 @@ GROUP_BY = ["alertname", "source"]
 # The severities that wake people, in the words of this platform and of others that send alerts here.
 URGENT = 'severity=~"critical|high|page|error|fatal|emergency"'
 SAME_MATTER = ["alertname", "source", "entity_type", "entity_id"]
+BUDGET = ["source", "budget", "period_start"]
 
 
 @transaction.atomic
 def ensure_routing(*, now: datetime) -> bool:
     """Make the routing tree of a new installation; False when there is a root, whatever an operator made of it.
 
-    Everything goes to the log and by e-mail to the people of the operations role; what is urgent opens an incident as
-    well; the watchdog, which always fires, goes nowhere until an outside watch is made its channel. While something is
-    critical, lesser alerts of the same name and entity are not told of.
+    Everything goes to the log and by e-mail to the people of the operations role. What is urgent opens an incident,
+    whose escalation tells them instead, so that nobody reads the same thing twice. The watchdog, which always fires,
+    goes nowhere until an outside watch is made its channel. While something is critical, lesser alerts of the same
+    name and entity are not told of; an exceeded budget hides that it has reached its thresholds.
     """
     if Route.objects.filter(parent=None).exists():
         return False
-    channels = [_channel("log", ChannelKind.LOG, {}, now), _channel(ROLE, ChannelKind.EMAIL, {"role": ROLE}, now)]
-    everybody = _receiver(ROLE, channels)
-    urgent = _receiver(f"{ROLE}-urgent", channels, opens_incident=True)
+    log, people = _channel("log", ChannelKind.LOG, {}, now), _channel(ROLE, ChannelKind.EMAIL, {"role": ROLE}, now)
+    everybody = _receiver(ROLE, [log, people])
+    urgent = _receiver(f"{ROLE}-urgent", [log], opens_incident=True)
     root = Route.objects.create(name="Everything", receiver=everybody, group_by=GROUP_BY)
     _branch(root, 0, "Watchdog", 'alertname="Watchdog"', _receiver("watchdog", []))
     _branch(root, 1, "Urgent", URGENT, urgent)
-    InhibitRule.objects.get_or_create(
-        name="Critical hides the rest",
-        defaults={
-            "source_matchers": as_json(parse_matchers('severity="critical"')),
-            "target_matchers": as_json(parse_matchers('severity=~"high|medium|low|info|warning"')),
-            "equal": SAME_MATTER,
-        },
-    )
+    _inhibit("Critical hides the rest", 'severity="critical"', 'severity=~"high|medium|low|info|warning"', SAME_MATTER)
+    _inhibit("Exceeded hides thresholds", 'alertname="Budget exceeded"', 'alertname="Budget threshold reached"', BUDGET)
     audit.record("routing.created", root, now=now, after={"receivers": [ROLE, f"{ROLE}-urgent", "watchdog"]})
     return True
 
@@ -56,6 +52,17 @@ def _receiver(name: str, channels: list[Channel], *, opens_incident: bool = Fals
     if made:
         receiver.channels.set(channels)
     return receiver
+
+
+def _inhibit(name: str, source: str, target: str, equal: list[str]) -> None:
+    InhibitRule.objects.get_or_create(
+        name=name,
+        defaults={
+            "source_matchers": as_json(parse_matchers(source)),
+            "target_matchers": as_json(parse_matchers(target)),
+            "equal": equal,
+        },
+    )
 
 
 def _branch(root: Route, position: int, name: str, matchers: str, receiver: Receiver) -> None:

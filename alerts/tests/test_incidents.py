@@ -352,4 +352,4 @@ def test_resolve__after_a_page_went_out__tells_whom_it_called(now: datetime) -> 
 
     told = Notification.objects.get(kind="incident")
     assert told.payload["status"] == "resolved"
-    assert told.payload["title"] == f"INC-{incident.number} Slow"
+    assert told.payload["title"] == "Slow"

@@ -21,7 +21,7 @@ def message_of(incident: Incident, status: Status, text: str) -> Message:
     """Return the message about an incident, with up to ten of its alerts and a link to its page."""
     alerts = Alert.objects.filter(incident_links__incident=incident).order_by("resolved_at", "-pk")[:ALERTS_SHOWN]
     return Message(
-        title=f"INC-{incident.number} {incident.title}",
+        title=incident.title,
         status=status,
         severity=incident.severity,
         text=text or incident.summary,
