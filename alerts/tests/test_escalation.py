@@ -50,7 +50,7 @@ def test_run__three_steps__each_at_its_time(now: datetime) -> None:
 def test_page__two_methods__come_after_their_delays_with_one_key_each(now: datetime) -> None:
     ada = pageable("ada")
     pageable("ada", delay=3)
-    incident = opened(now, by=policy(ada))
+    opened(now, by=policy(ada))
 
     escalation.run(now)
 
