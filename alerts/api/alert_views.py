@@ -87,7 +87,7 @@ class InstanceDetail(InstanceState, kw_only=True):
     events: list[InstanceEvent]
 
 
-class Acknowledgement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AlertAcknowledgement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Take an alert on for so long; then it fires again."""
 
     reason: Reason
@@ -95,7 +95,7 @@ class Acknowledgement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     owner: Annotated[str, Meta(max_length=200, description="Who takes it on; by default the caller.")] = ""
 
 
-class WithReason(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AlertReason(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Why."""
 
     reason: Reason
@@ -104,19 +104,19 @@ class WithReason(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 Keys = Annotated[list[UUID], Meta(min_length=1, max_length=alerting.MOST_AT_ONCE)]
 
 
-class BulkAcknowledgement(Acknowledgement, kw_only=True, forbid_unknown_fields=True):
+class BulkAlertAcknowledgement(AlertAcknowledgement, kw_only=True, forbid_unknown_fields=True):
     """Take several alerts on."""
 
     ids: Keys
 
 
-class BulkWithReason(WithReason, kw_only=True, forbid_unknown_fields=True):
+class BulkAlertReason(AlertReason, kw_only=True, forbid_unknown_fields=True):
     """Several alerts, and why."""
 
     ids: Keys
 
 
-class BulkResult(msgspec.Struct, kw_only=True):
+class AlertBulkResult(msgspec.Struct, kw_only=True):
     """What happened to each alert, in the order of the request: changed, skipped (its state forbids it) or unknown."""
 
     results: list[tuple[UUID, Literal["changed", "skipped", "unknown"]]]
@@ -157,12 +157,12 @@ class AcknowledgeAlert(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "acknowledge_alert", "Acknowledge an alert", body=Acknowledgement, answers={200: InstanceState},
+        "acknowledge_alert", "Acknowledge an alert", body=AlertAcknowledgement, answers={200: InstanceState},
         problems=(409,), idempotent=True, tag=TAG,
     )  # fmt: skip
     def post(self, request: Request, alert_id: UUID) -> HttpResponse:
         """Take an alert on; nobody is reminded of it until then. 409 when it does not fire."""
-        wanted = decode(request, Acknowledgement)
+        wanted = decode(request, AlertAcknowledgement)
         return idempotent(request, lambda now: _one(_acknowledge([_found(alert_id)], wanted, request, now)))
 
 
@@ -172,12 +172,12 @@ class UnacknowledgeAlert(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "unacknowledge_alert", "Take an acknowledgement back", body=WithReason, answers={200: InstanceState},
+        "unacknowledge_alert", "Take an acknowledgement back", body=AlertReason, answers={200: InstanceState},
         problems=(409,), idempotent=True, tag=TAG,
     )  # fmt: skip
     def post(self, request: Request, alert_id: UUID) -> HttpResponse:
         """Let an acknowledged alert fire again. 409 when it is not acknowledged."""
-        reason, by = decode(request, WithReason).reason, caller(request).name
+        reason, by = decode(request, AlertReason).reason, caller(request).name
         return idempotent(
             request,
             lambda now: _one(alerting.unacknowledge([_found(alert_id)], by=by, reason=reason, now=now)),
@@ -190,12 +190,12 @@ class ResolveAlert(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "resolve_alert", "Resolve an alert", body=WithReason, answers={200: InstanceState}, problems=(409,),
+        "resolve_alert", "Resolve an alert", body=AlertReason, answers={200: InstanceState}, problems=(409,),
         idempotent=True, tag=TAG,
     )  # fmt: skip
     def post(self, request: Request, alert_id: UUID) -> HttpResponse:
         """End an alert by hand; who reports it again opens another. 409 when it is over already."""
-        reason, by = decode(request, WithReason).reason, caller(request).name
+        reason, by = decode(request, AlertReason).reason, caller(request).name
         return idempotent(
             request, lambda now: _one(alerting.resolve([_found(alert_id)], by=by, reason=reason, now=now))
         )
@@ -207,12 +207,12 @@ class AcknowledgeAlerts(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "acknowledge_alerts", "Acknowledge alerts", body=BulkAcknowledgement, answers={200: BulkResult},
+        "acknowledge_alerts", "Acknowledge alerts", body=BulkAlertAcknowledgement, answers={200: AlertBulkResult},
         idempotent=True, tag=TAG,
     )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
         """Take several alerts on; those that do not fire are skipped."""
-        wanted = decode(request, BulkAcknowledgement)
+        wanted = decode(request, BulkAlertAcknowledgement)
         return idempotent(
             request,
             lambda now: _several(wanted.ids, lambda alerts: _acknowledge(alerts, wanted, request, now)),
@@ -225,12 +225,12 @@ class UnacknowledgeAlerts(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "unacknowledge_alerts", "Take acknowledgements back", body=BulkWithReason, answers={200: BulkResult},
+        "unacknowledge_alerts", "Take acknowledgements back", body=BulkAlertReason, answers={200: AlertBulkResult},
         idempotent=True, tag=TAG,
     )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
         """Let several alerts fire again; those that are not acknowledged are skipped."""
-        wanted, by = decode(request, BulkWithReason), caller(request).name
+        wanted, by = decode(request, BulkAlertReason), caller(request).name
         return idempotent(
             request,
             lambda now: _several(
@@ -245,11 +245,16 @@ class ResolveAlerts(WholeFleetView):
     required_scopes = {"POST": WRITE}
 
     @operation(
-        "resolve_alerts", "Resolve alerts", body=BulkWithReason, answers={200: BulkResult}, idempotent=True, tag=TAG
+        "resolve_alerts",
+        "Resolve alerts",
+        body=BulkAlertReason,
+        answers={200: AlertBulkResult},
+        idempotent=True,
+        tag=TAG,
     )
     def post(self, request: Request) -> HttpResponse:
         """End several alerts by hand; those that are over already are skipped."""
-        wanted, by = decode(request, BulkWithReason), caller(request).name
+        wanted, by = decode(request, BulkAlertReason), caller(request).name
         return idempotent(
             request,
             lambda now: _several(
@@ -287,7 +292,7 @@ def _found(alert_id: UUID) -> Alert:
     return alert
 
 
-def _acknowledge(alerts: list[Alert], wanted: Acknowledgement, request: Request, now: datetime) -> Handled:
+def _acknowledge(alerts: list[Alert], wanted: AlertAcknowledgement, request: Request, now: datetime) -> Handled:
     by, until = wanted.owner or caller(request).name, now + timedelta(seconds=wanted.seconds)
     return alerting.acknowledge(alerts, by=by, until=until, reason=wanted.reason, now=now)
 
@@ -303,4 +308,4 @@ def _several(ids: list[UUID], act: Any) -> HttpResponse:
     alerts = list(Alert.objects.filter(pk__in=ids))
     handled: Handled = act(alerts)
     what = {alert.pk: "changed" for alert in handled.changed} | {alert.pk: "skipped" for alert in handled.skipped}
-    return answer(BulkResult(results=[(key, what.get(key, "unknown")) for key in ids]))  # type: ignore[misc]  # words
+    return answer(AlertBulkResult(results=[(key, what.get(key, "unknown")) for key in ids]))  # type: ignore[misc]  # words

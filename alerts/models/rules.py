@@ -200,7 +200,8 @@ class Alert(models.Model):
 class AlertEvent(AppendOnlyModel):
     """One change of an alert: from which state to which, by whom, with what value. Facts."""
 
-    alert = models.ForeignKey(Alert, models.CASCADE, related_name="events", db_index=False)
+    # Written by the statement that writes its alert, so the database need not look for the alert once more.
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="events", db_index=False, db_constraint=False)
     seq = models.PositiveIntegerField()
     kind = models.CharField(max_length=20)
     at = models.DateTimeField()
