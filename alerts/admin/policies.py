@@ -199,7 +199,10 @@ class ContactMethodAdmin(SavesByService[ContactMethod]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactMethod]:
         rows = super().get_queryset(request)
-        return rows if manages(request) else rows.filter(user__pk=request.user.pk or 0)
+        # Who may only look, such as an auditor, has none of their own and sees everybody's.
+        if manages(request) or not self.has_change_permission(request):
+            return rows
+        return rows.filter(user__pk=request.user.pk or 0)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         own = ("kind", "address", ("delay_minutes", "least_severity"), "enabled")

@@ -81,7 +81,7 @@ def test_pages__in_each_look__keep_the_accessibility_rules_and_fit(
 ) -> None:
     incident, found = _night()
     sign_in(administrator())
-    broken = {}
+    broken: dict[str, list[str]] = {}
     for address in (
         "/admin/alerts/incident/", f"/admin/alerts/incident/{incident.pk}/change/",
         f"/admin/alerts/incidents/{incident.pk}/postmortem/", f"/admin/alerts/oncallschedule/{found.pk}/change/",
