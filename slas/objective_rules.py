@@ -79,9 +79,8 @@ def _slices(sli: Sli) -> Iterator[FieldError]:
         yield _error(
             "/slice_seconds", "required", "slices have a length and a share of good events that makes one good"
         )
-    if sli.slice_seconds is not None and (
-        sli.slice_seconds % 60 or 86_400 % sli.slice_seconds or not sli.slice_seconds
-    ):
+    length = sli.slice_seconds
+    if length is not None and (not length or length % 60 or 86_400 % length):
         yield _error("/slice_seconds", "invalid", "a slice is a whole number of minutes that divides a day")
     if sli.slice_target is not None and not 0 < sli.slice_target <= 1:
         yield _error("/slice_target", "out_of_range", "the share of a slice is above 0 and at most 1")

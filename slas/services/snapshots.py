@@ -17,7 +17,7 @@ from django.db.models import Max
 from core.windows import Window, midnight
 from slas.models import Slo, SloRevision, SloSnapshot
 from slas.services.statuses import ratio, share
-from slas.standing import Standing, standings
+from slas.standing import Standing, standings, terms_of
 from slas.terms import Terms, from_values
 
 MOST_DAYS = 40
@@ -75,15 +75,12 @@ def _take(wanted: Sequence[tuple[Slo, date]], now: datetime) -> int:
         by_end.setdefault(_day(slo, day).end, []).append((slo, day))
     rows = []
     for end, members in by_end.items():
-        terms = {slo.pk: _terms_at(slo, revisions.get(slo.pk, []), end) for slo, _ in members}
-        plain = {slo.pk: found for slo, _ in members if (found := terms[slo.pk]) is not None}
-        whole = standings([slo for slo, _ in members], end, terms={key: found[0] for key, found in plain.items()})
-        days = standings(
-            [slo for slo, _ in members], end, terms={key: _of_the_day(found[0]) for key, found in plain.items()}
-        )
+        slos = [slo for slo, _ in members]
+        terms = {slo.pk: _terms_at(slo, revisions.get(slo.pk, []), end) for slo in slos}
+        whole = standings(slos, end, terms={key: found for key, (found, _) in terms.items()})
+        days = standings(slos, end, terms={key: _of_the_day(found) for key, (found, _) in terms.items()})
         for (slo, day), item, of_day in zip(members, whole, days, strict=True):
-            number = plain[slo.pk][1] if slo.pk in plain else slo.revision
-            rows.append(_row(day, item, of_day, number, now))
+            rows.append(_row(day, item, of_day, terms[slo.pk][1], now))
     return _write(rows)
 
 
@@ -101,10 +98,10 @@ def _revisions(slos: Iterable[UUID]) -> dict[UUID, list[SloRevision]]:
     return found
 
 
-def _terms_at(slo: Slo, revisions: Sequence[SloRevision], end: datetime) -> tuple[Terms, int] | None:
-    """Return the terms in force at the end of a day, or the first ones there were."""
+def _terms_at(slo: Slo, revisions: Sequence[SloRevision], end: datetime) -> tuple[Terms, int]:
+    """Return the terms in force at the end of a day, or the first ones there were, with their number."""
     if not revisions:
-        return None
+        return terms_of(slo), slo.revision
     before = [row for row in revisions if row.effective_from < end] or [revisions[0]]
     return from_values(before[-1].terms), before[-1].number
 
