@@ -43,7 +43,7 @@ class Outgoing:
 def enqueue(outgoing: Sequence[Outgoing], *, now: datetime) -> list[Notification]:
     """Write the messages in the caller's transaction and return those that are new; a known dedup_key writes nothing.
 
-    Constant number of statements. Delivery is woken once the transaction has been committed.
+    Constant number of statements for every 500 messages (35 on SQLite). Delivery is woken after the commit.
     """
     rows = [_row(item, now) for item in outgoing]
     if not rows:

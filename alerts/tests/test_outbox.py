@@ -59,7 +59,7 @@ def test_enqueue__any_number_of_messages__takes_the_same_number_of_statements(
     to = channel(now)
 
     with transaction.atomic(), django_assert_num_queries(4):
-        enqueue([outgoing(now, to, str(number)) for number in range(40)], now=now)
+        enqueue([outgoing(now, to, str(number)) for number in range(25)], now=now)
 
 
 def test_enqueue__in_one_transaction__wakes_delivery_once_after_the_commit(
