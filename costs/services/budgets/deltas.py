@@ -69,12 +69,17 @@ def apply(deltas: Deltas) -> None:
     if connection.vendor == "postgresql":
         columns = zip(*((period, d.spent, d.reserved, d.hard) for period, d in changes), strict=True)
         with connection.cursor() as cursor:
-            cursor.execute(_APPLY, [list(column) for column in columns])
+            cursor.execute(_APPLY, [array_text(column) for column in columns])
         return
     rows = BudgetPeriod.objects.in_bulk([period for period, _ in changes])
     for period, delta in changes:
         _change(rows[period], delta)
     BudgetPeriod.objects.bulk_update(rows.values(), ["spent", "reserved", "overrun"])
+
+
+def array_text(values: Iterable[object]) -> str:
+    """Return numbers, ids, instants or truths as PostgreSQL's text of an array; the driver is slow to adapt lists."""
+    return "{" + ",".join([f'"{value}"' for value in values]) + "}"
 
 
 def _change(row: BudgetPeriod, delta: Delta) -> None:
