@@ -99,7 +99,7 @@ class SloState(TextChoices):
     HEALTHY = "healthy"
     BURNING = "burning", "burning too fast"
     EXHAUSTED = "exhausted", "budget exhausted"
-    NO_DATA = "no_data"
+    NO_DATA = "no_data", "no data"
 
 
 class PolicyAction(TextChoices):

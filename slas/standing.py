@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from core.windows import Window
@@ -19,7 +22,7 @@ from slas.choices import Budgeting, CompositeKind, NoDataPolicy, Series, SloStat
 from slas.evaluation import NO_DATA, Caution, Level, Pair, Part, combined
 from slas.models import Slo, SloComponent
 from slas.periods import floored, trailing
-from slas.terms import ETA_WINDOW, Terms, from_values, to_values
+from slas.terms import ETA_WINDOW, FIELDS, Terms, from_values
 
 SERIES = {
     Budgeting.OCCURRENCES: Series.EVENTS,
@@ -40,8 +43,13 @@ class Standing:
     period: Window
     level: Level
     numbers: Numbers | None = None
-    burns: dict[int, Fraction | None] = field(default_factory=dict)
+    levels: Mapping[int, Level] = field(default_factory=dict)
     firing: Pair | None = None
+
+    @property
+    def burns(self) -> dict[int, Fraction | None]:
+        """How fast the budget burns, by the length of the window in seconds; None without data."""
+        return {length: evaluation.burn(level, self.terms.target) for length, level in self.levels.items()}
 
     @property
     def elapsed(self) -> Fraction:
@@ -65,7 +73,7 @@ class Standing:
         """How long the budget lasts at the burn of the last six hours."""
         used = self.consumed
         left = None if used is None else 1 - used
-        rate = self.burns.get(int(ETA_WINDOW.total_seconds()))
+        rate = evaluation.burn(self.levels.get(int(ETA_WINDOW.total_seconds()), NO_DATA), self.terms.target)
         return evaluation.exhausted_in(left, self.terms.length, rate)
 
     @property
@@ -91,15 +99,30 @@ def standings(
     The objectives come with their `sli`. `was_firing` names the pair that fired before, which goes on firing while its
     long window has no event at all: silence is no recovery. `terms` replaces what an objective says of itself.
     """
-    given = list(slos)
-    asked = [_Asked(slo, (terms or {}).get(slo.pk) or terms_of(slo), floored(as_of)) for slo in given]
+    shapes: dict[int, _Shape] = {}
+    asked = []
+    for slo in slos:
+        promised = (terms or {}).get(slo.pk) or terms_of(slo)
+        shape = shapes.get(id(promised))
+        if shape is None:
+            shape = shapes[id(promised)] = _Shape(promised, floored(as_of))
+        asked.append(_Asked(slo, shape))
     _Reader(asked).read()
     return [item.standing((was_firing or {}).get(item.slo.pk, "")) for item in asked]
 
 
 def terms_of(slo: Slo) -> Terms:
-    """Return the terms that an objective has now."""
-    return from_values(to_values(slo))
+    """Return the terms that an objective has now; objectives that promise the same share one object."""
+    return _parsed(
+        slo.target, slo.window, slo.window_days, slo.calendar_unit, slo.time_zone, slo.budgeting, slo.composite,
+        json.dumps(slo.alerting, sort_keys=True) if slo.alerting else "{}",
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _parsed(*values: Any) -> Terms:
+    *plain, alerting = values
+    return from_values({**dict(zip(FIELDS, plain, strict=False)), "alerting": json.loads(alerting)})
 
 
 def pair_name(pair: Pair) -> str:
@@ -107,25 +130,28 @@ def pair_name(pair: Pair) -> str:
     return f"{pair.severity} {_seconds(pair.long) // 60}/{_seconds(pair.short) // 60}"
 
 
-class _Asked:
-    """One objective with the windows it needs and, later, what was read of them."""
+class _Shape:
+    """What objectives of the same terms share at one instant: their windows, and their pairs, the gravest first."""
 
-    def __init__(self, slo: Slo, terms: Terms, as_of: datetime) -> None:
-        self.slo, self.terms, self.as_of = slo, terms, as_of
+    def __init__(self, terms: Terms, as_of: datetime) -> None:
+        self.terms, self.as_of = terms, as_of
         self.period = terms.period(as_of)
-        self.lengths = sorted({_seconds(length) for pair in terms.pairs for length in (pair.long, pair.short)})
-        self.lengths = sorted({*self.lengths, _seconds(ETA_WINDOW)})
-        self.levels: list[Level] = []
-        self.numbers: list[Numbers] = []
-
-    @property
-    def slice_seconds(self) -> int:
-        if self.terms.budgeting == Budgeting.OCCURRENCES or self.slo.sli is None:
-            return 0
-        return self.slo.sli.slice_seconds or 0
+        lengths = {_seconds(length) for pair in terms.pairs for length in (pair.long, pair.short)}
+        self.lengths = sorted({*lengths, _seconds(ETA_WINDOW)})
+        self.pairs = [
+            (pair, pair_name(pair), _seconds(pair.long), _seconds(pair.short))
+            for pair in sorted(terms.pairs, key=lambda pair: (RANK[pair.severity], pair.long))
+        ]
+        self.caution = terms.caution if terms.budgeting == Budgeting.OCCURRENCES else Caution("none")
+        self._windows: dict[int, list[Seconds]] = {}
 
     def windows(self, slice_seconds: int) -> list[Seconds]:
         """Return the whole window first, then the trailing ones; those of slices hold whole slices only."""
+        if slice_seconds not in self._windows:
+            self._windows[slice_seconds] = self._made(slice_seconds)
+        return self._windows[slice_seconds]
+
+    def _made(self, slice_seconds: int) -> list[Seconds]:
         end = int(min(self.period.end, self.as_of).timestamp())
         whole = (min(int(self.period.start.timestamp()), end), end)
         spans = [whole]
@@ -136,28 +162,43 @@ class _Asked:
             return spans
         return [_whole_slices(whole, slice_seconds, 0), *(_whole_slices(span, slice_seconds, 1) for span in spans[1:])]
 
-    def standing(self, was_firing: str) -> Standing:
-        by_length = dict(zip(self.lengths, self.levels[1:], strict=True))
-        target = self.terms.target
-        return Standing(
-            self.slo,
-            self.terms,
-            self.as_of,
-            self.period,
-            self.levels[0],
-            self.numbers[0] if self.numbers else None,
-            {length: evaluation.burn(level, target) for length, level in by_length.items()},
-            self._firing(by_length, was_firing),
-        )
-
-    def _firing(self, levels: Mapping[int, Level], was_firing: str) -> Pair | None:
-        caution = self.terms.caution if self.terms.budgeting == Budgeting.OCCURRENCES else Caution("none")
-        for pair in sorted(self.terms.pairs, key=lambda pair: (RANK[pair.severity], pair.long)):
-            long, short = levels[_seconds(pair.long)], levels[_seconds(pair.short)]
-            held = pair_name(pair) == was_firing and long.total <= 0
-            if held or evaluation.fires(pair, long, short, self.terms.target, caution):
+    def firing(self, levels: Mapping[int, Level], was_firing: str) -> Pair | None:
+        """Return the gravest pair that fires."""
+        for pair, name, long_seconds, short_seconds in self.pairs:
+            long, short = levels[long_seconds], levels[short_seconds]
+            if long.total <= 0:
+                if name == was_firing:
+                    return pair
+            elif long.bad and evaluation.fires(pair, long, short, self.terms.target, self.caution):
                 return pair
         return None
+
+
+class _Asked:
+    """One objective with the windows it needs and, later, what was read of them."""
+
+    def __init__(self, slo: Slo, shape: _Shape) -> None:
+        self.slo, self.shape, self.terms = slo, shape, shape.terms
+        self.levels: list[Level] = []
+        self.numbers: list[Numbers] = []
+
+    @property
+    def slice_seconds(self) -> int:
+        return 0 if self.terms.budgeting == Budgeting.OCCURRENCES else _slice_seconds(self.slo)
+
+    def standing(self, was_firing: str) -> Standing:
+        shape = self.shape
+        by_length = dict(zip(shape.lengths, self.levels[1:], strict=True))
+        return Standing(
+            self.slo,
+            shape.terms,
+            shape.as_of,
+            shape.period,
+            self.levels[0],
+            self.numbers[0] if self.numbers else None,
+            by_length,
+            shape.firing(by_length, was_firing),
+        )
 
 
 class _Reader:
@@ -175,10 +216,10 @@ class _Reader:
     def read(self) -> None:
         """Fill in the levels of everything that was asked."""
         for item in self.simple:
-            self._want(item.slo, item.windows(item.slice_seconds))
+            self._want(item.slo, item.shape.windows(item.slice_seconds))
         for item in self.combined:
             for part in self.parts.get(item.slo.pk, ()):
-                self._want(part.child, item.windows(_slice_seconds(part.child)))
+                self._want(part.child, item.shape.windows(_slice_seconds(part.child)))
         for series, windows in self.wanted.items():
             ordered = {sli: list(spans) for sli, spans in windows.items()}
             read = sums(ordered, series=series)
@@ -199,7 +240,7 @@ class _Reader:
             self.wanted.setdefault(_series(slo), {}).setdefault(slo.sli_id, {}).update(dict.fromkeys(spans))
 
     def _take(self, item: _Asked) -> None:
-        item.numbers = [self._numbers(item.slo, span) for span in item.windows(item.slice_seconds)]
+        item.numbers = [self._numbers(item.slo, span) for span in item.shape.windows(item.slice_seconds)]
         item.levels = [_level(numbers, _series(item.slo)) for numbers in item.numbers]
 
     def _numbers(self, slo: Slo, span: Seconds) -> Numbers:
@@ -210,11 +251,14 @@ class _Reader:
     def _combined(self, item: _Asked) -> list[Level]:
         parts = self.parts.get(item.slo.pk, ())
         found = []
-        for n in range(len(item.lengths) + 1):
+        for n in range(len(item.shape.lengths) + 1):
             levels = [
                 Part(
                     Fraction(part.weight),
-                    _level(self._numbers(part.child, item.windows(_slice_seconds(part.child))[n]), _series(part.child)),
+                    _level(
+                        self._numbers(part.child, item.shape.windows(_slice_seconds(part.child))[n]),
+                        _series(part.child),
+                    ),
                     part.when_delayed,
                 )
                 for part in parts
@@ -228,7 +272,7 @@ class _Reader:
             parts = self.parts.get(item.slo.pk, ())
             length = max((_slice_seconds(part.child) for part in parts), default=0)
             members = [(part.child.sli_id, part.when_delayed == "count_as_bad") for part in parts if part.child.sli_id]
-            asked.append((members, item.windows(length)))
+            asked.append((members, item.shape.windows(length)))
         for item, pairs in zip(self.shared, unions(asked), strict=True):
             item.numbers = [Numbers(good, total) for good, total in pairs]
             item.levels = [Level.of(good, total) if total else NO_DATA for good, total in pairs]

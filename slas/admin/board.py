@@ -131,11 +131,18 @@ def _card(row: SloStatus, days: list[SloSnapshot]) -> dict[str, Any]:
         "target": percent(row.slo.target, 6),
         "window": window_text(row.slo),
         "bar": None if row.consumed is None else progress_bar(row.consumed, 1, f"{percent(left)} of the budget left"),
-        "burns": [(length, f"{float(rate):.2f}×" if rate is not None else "–") for length, rate in sorted(burns)],
-        "firing": row.firing,
+        "burns": [(words(length), f"{float(rate):.2f}×" if rate is not None else "–") for length, rate in burns],
+        "firing": _firing(row.firing),
         "days": days,
         "days_text": f"Last {len(days)} days: {told}" if days else "No day is over yet",
     }
+
+
+def _firing(name: str) -> str:
+    """Return a pair that fires in words: critical, 1 h and 5 min."""
+    severity, _, minutes = name.partition(" ")
+    long, _, short = minutes.partition("/")
+    return f"{severity}, {words(int(long) * 60)} and {words(int(short) * 60)}" if short else ""
 
 
 def _days(slos: list[UUID]) -> dict[UUID, list[SloSnapshot]]:

@@ -103,20 +103,16 @@ def sums(
 
     A second query is made only for edges inside an hour that are more than a week older than the latest edge.
     """
-    plans: dict[tuple[int, ...], _Plan] = {}
+    plans: dict[tuple[tuple[int, int], ...], _Plan] = {}
     plan_of = {}
     for sli, windows in asked.items():
-        instants = tuple(sorted({_minute(edge) for window in windows for edge in window}))
-        if instants not in plans:
-            plans[instants] = _Plan(len(plans), instants)
-        plan_of[sli] = plans[instants]
+        spans = tuple(windows)
+        if spans not in plans:
+            plans[spans] = _Plan(len(plans), [(_minute(start), _minute(end)) for start, end in spans])
+        plan_of[sli] = plans[spans]
     read = _read(plan_of, plans.values(), series)
     kept_from = _minutes_from([sli for sli, plan in plan_of.items() if plan.old])
-    found = {}
-    for sli, windows in asked.items():
-        upto = plan_of[sli].running(read.get(sli, {}), kept_from.get(sli, 0))
-        found[sli] = [upto[_minute(end)].minus(upto[_minute(start)]) for start, end in windows]
-    return found
+    return {sli: plan.numbers(read.get(sli, {}), kept_from.get(sli, 0)) for sli, plan in plan_of.items()}
 
 
 def rows(sli: Sli | UUID, window: Window, resolution: int, *, series: Series = Series.EVENTS) -> list[Row]:
@@ -129,18 +125,22 @@ def rows(sli: Sli | UUID, window: Window, resolution: int, *, series: Series = S
 class _Plan:
     """Which look-ups give the running sums up to some instants."""
 
-    def __init__(self, number: int, instants: Sequence[int]) -> None:
-        self.number, self.instants = number, instants
-        self.old = {t for t in instants if t % HOUR and t < instants[-1] - RECENT}
-        self._days = {t: (DAY, 0, t // DAY * DAY) for t in instants}
-        self._inside: dict[int, Point | None] = {t: _inside(t) for t in instants}
+    def __init__(self, number: int, windows: Sequence[tuple[int, int]]) -> None:
+        self.number, self.windows = number, windows
+        self.instants = sorted({edge for window in windows for edge in window})
+        self.old = {t for t in self.instants if t % HOUR and t < self.instants[-1] - RECENT}
+        self._days: dict[int, Point] = {t: (DAY, 0, t // DAY * DAY) for t in self.instants}
+        self._inside: dict[int, Point | None] = {t: _inside(t) for t in self.instants}
         self._hours = {t: _inside(t // HOUR * HOUR) for t in self.old}
         asked = {*self._days.values(), *self._inside.values(), *self._hours.values()}
         self.points = sorted(point for point in asked if point is not None)
 
-    def running(self, read: Mapping[Point, Numbers], kept_from: int) -> dict[int, Numbers]:
-        """Return the sum of everything before each instant, for one indicator."""
-        return {t: self._upto(t, read, kept_from) for t in self.instants}
+    def numbers(self, read: Mapping[Point, Numbers], kept_from: int) -> list[Numbers]:
+        """Return what one indicator counted in each window."""
+        if not read:
+            return [NOTHING] * len(self.windows)
+        upto = {t: self._upto(t, read, kept_from) for t in self.instants}
+        return [upto[end].minus(upto[start]) for start, end in self.windows]
 
     def _upto(self, t: int, read: Mapping[Point, Numbers], kept_from: int) -> Numbers:
         inside = self._inside[t]

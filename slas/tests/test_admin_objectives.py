@@ -129,7 +129,10 @@ def test_freeze__lifted_by_a_second_person__lets_changes_through_for_its_hours(r
     otto = person("otto", permissions=("slas.view_slo", "slas.change_slo", "core.view_approval"))
     client = signed_in(asks)
 
-    client.post(f"/admin/slas/policystepfiring/{firing.pk}/lift/", {"hours": 4, "reason": "security fix"})
+    client.post(
+        f"/admin/slas/policystepfiring/{firing.pk}/lift/",
+        {"_form_submitted": "on", "hours": 4, "reason": "security fix"},
+    )
 
     now = timezone.now()
     assert policies.freezes(now=now).count() == 1
@@ -157,7 +160,7 @@ def test_service__ready_objectives__are_added_from_its_page() -> None:
     one = service()
 
     signed_in(administrator()).post(
-        f"/admin/slas/service/{one.pk}/templates/", {"templates": ["task_success", "latency"]}
+        f"/admin/slas/service/{one.pk}/templates/", {"_form_submitted": "on", "templates": ["task_success", "latency"]}
     )  # fmt: skip
 
     assert set(Slo.objects.values_list("slug", flat=True)) == {"task-success", "latency"}

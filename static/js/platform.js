@@ -151,3 +151,20 @@
     drawAll(event.target);
   });
 })();
+
+// The completing field points to its own, empty, text as its name; the label of the field is its name.
+const nameCompletingFields = () => {
+  document.querySelectorAll(".select2-container [aria-labelledby]").forEach((part) => {
+    const select = part.closest(".select2-container").previousElementSibling;
+    const name = select?.labels?.[0]?.textContent.replace("*", "").trim();
+    if (!name) return;
+    [part, ...part.querySelectorAll("[role=textbox]")].forEach((field) => {
+      field.removeAttribute("aria-labelledby");
+      field.setAttribute("aria-label", name);
+    });
+  });
+};
+document.addEventListener("DOMContentLoaded", () => {
+  nameCompletingFields();
+  new MutationObserver(nameCompletingFields).observe(document.body, { childList: true, subtree: true });
+});
