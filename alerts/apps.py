@@ -8,6 +8,7 @@ class AlertsConfig(AppConfig):
 
     name = "alerts"
     verbose_name = "Alerts"
+    menu_sections = ("Alerts", "Incidents and on-call", "Who is told", "Threats and automation")
 
     def ready(self) -> None:
         """Fill the ports."""

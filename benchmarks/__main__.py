@@ -10,7 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import admin_lists, alerts_sweep, budgets, dashboards, ingest, startup
+from benchmarks import (
+    admin_lists,
+    alerts_intake,
+    alerts_outbox,
+    alerts_sweep,
+    budgets,
+    dashboards,
+    ingest,
+    slo,
+    startup,
+)
 from benchmarks.harness import Line
 
 AREAS: dict[str, Callable[[str], list[Line]]] = {
@@ -18,8 +28,10 @@ AREAS: dict[str, Callable[[str], list[Line]]] = {
     "budgets": budgets.run,
     "dashboards": dashboards.run,
     "admin": admin_lists.run,
+    "alert-sweep": alerts_sweep.run,
+    "alert-outbox": alerts_outbox.run,
     "alert-intake": alerts_intake.run,
-    "alerts_sweep": alerts_sweep.run,
+    "slo": slo.run,
 }
 
 

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from alerts.admin.alert_forms import AcknowledgeForm, QuickSilenceForm, matchers_for
 from alerts.admin.alert_page import alert_page
+from alerts.admin.sections import ALERTS
 from alerts.choices import ACTIVE_STATES, OPEN_STATES, AlertState
 from alerts.models import Alert
 from alerts.presentation import labels_text
@@ -91,6 +92,7 @@ class AlertAdmin(LargeTableAdmin[Alert], ReadOnlyModelAdmin[Alert]):
         "id", "fingerprint", "name", "severity", "state", "source", "starts_at", "fired_at", "resolved_at",
         "acknowledged_by", "labels", "annotations",
     )  # fmt: skip
+    menu_section = ALERTS
     menu_icon = "notifications_active"
     menu_order = 10
     empty_state = EmptyState(

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import THREATS
 from alerts.matching import as_text, stored_matchers
 from alerts.models import AutomationRule, AutomationRun
 from alerts.services import automation, guard_rules
@@ -129,6 +130,7 @@ class AutomationRuleAdmin(SavesByService[AutomationRule]):
     search_fields = ("name", "action")
     ordering = ("name", "id")
     actions_detail = ("try_out",)
+    menu_section = THREATS
     menu_icon = "smart_toy"
     menu_order = 64
     empty_state = EmptyState(
@@ -221,6 +223,7 @@ class AutomationRunAdmin(ReadOnlyModelAdmin[AutomationRun]):
     )  # fmt: skip
     readonly_fields = ("outcome_label", "decision")
     export_exclude = ("lease_token", "lease_until")
+    menu_section = THREATS
     menu_icon = "play_circle"
     menu_order = 65
     empty_state = EmptyState(

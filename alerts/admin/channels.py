@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.admin.channel_forms import WHAT_KINDS_ARE, EditChannelForm, NewChannelForm, at_fields
+from alerts.admin.sections import TELLING
 from alerts.channels.apprise import installed
 from alerts.choices import ChannelKind
 from alerts.models import Channel, DeliveryAttempt
@@ -71,6 +72,7 @@ class ChannelAdmin(ModelAdmin[Channel]):
         "last_sent_at", "last_error", "last_error_at", "created_at",
     )  # fmt: skip
     change_form_before_template = "admin/alerts/channel_page.html"
+    menu_section = TELLING
     menu_icon = "campaign"
     menu_order = 50
     empty_state = EmptyState(

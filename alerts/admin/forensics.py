@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from alerts.admin.sections import THREATS
 from alerts.services import forensics
 from core import audit, exports
 from core.adminkit import PageView, grouped, page
@@ -70,7 +71,7 @@ class ForensicsPage(PageView):
     title = "Who did what"
     subtitle = "Security events and the audit log on one line of time"
     permissions = (VIEW,)
-    menu_section = "Alerts"
+    menu_section = THREATS
     menu_icon = "frame_inspect"
     menu_order = 62
     template_name = "admin/alerts/forensics.html"

@@ -25,6 +25,7 @@ from alerts.admin.incident_forms import (
 )
 from alerts.admin.incident_page import incident_page
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import INCIDENTS
 from alerts.choices import INCIDENT_TRANSITIONS, OPEN_INCIDENTS, IncidentStatus
 from alerts.models import Incident
 from alerts.services import incidents as services
@@ -87,6 +88,7 @@ class IncidentAdmin(SavesByService[Incident]):
         "number", "title", "severity", "status", "started_at", "opened_at", "acknowledged_at", "acknowledged_by",
         "mitigated_at", "resolved_at", "closed_at", "id",
     )  # fmt: skip
+    menu_section = INCIDENTS
     menu_icon = "emergency"
     menu_order = 20
     empty_state = EmptyState(

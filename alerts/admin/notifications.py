@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from alerts.admin.sections import TELLING
 from alerts.choices import NotificationStatus
 from alerts.models import DeadLetter, DeliveryAttempt, Notification
 from alerts.services import notifications as services
@@ -150,6 +151,7 @@ class NotificationAdmin(OutboxAdmin):
     list_filter = ("status", "severity", "kind", "channel")
     actions = ("resend", "cancel")
     actions_detail = ("resend_one", "cancel_one")
+    menu_section = TELLING
     menu_icon = "outgoing_mail"
     menu_order = 52
     empty_state = EmptyState(
@@ -167,6 +169,7 @@ class DeadLetterAdmin(OutboxAdmin):
     list_filter = ("severity", "channel")
     actions = ("resend",)
     actions_detail = ("resend_one",)
+    menu_section = TELLING
     menu_icon = "unsubscribe"
     menu_order = 54
     empty_state = EmptyState(

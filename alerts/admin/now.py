@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts import incident_panels, routing_panels
+from alerts.admin.sections import ALERTS
 from alerts.models import SweepState
 from core.adminkit import PageView, page
 from core.ports.panels import Figure, Table
@@ -25,7 +26,7 @@ class NowPage(PageView):
     title = "Now"
     subtitle = "What needs somebody"
     permissions = ("alerts.view_alert",)
-    menu_section = "Alerts"
+    menu_section = ALERTS
     menu_icon = "sos"
     menu_order = 1
     template_name = "admin/alerts/now.html"

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from alerts.admin.incident_forms import people
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import INCIDENTS
 from alerts.models import ContactMethod, EscalationPolicy, EscalationStep
 from alerts.services import policies
 from alerts.services.policies import MethodTerms, PolicyTerms, StepTerms
@@ -92,6 +93,7 @@ class EscalationPolicyAdmin(SavesByService[EscalationPolicy]):
     ordering = ("name", "pk")
     fields = ("name", ("repeats", "is_default"))
     export_fields = ("id", "name", "repeats", "is_default")
+    menu_section = INCIDENTS
     menu_icon = "stairs"
     menu_order = 40
     empty_state = EmptyState(
@@ -187,6 +189,7 @@ class ContactMethodAdmin(SavesByService[ContactMethod]):
     search_fields = ("user__username", "address")
     ordering = ("user", "delay_minutes", "pk")
     export_fields = ("user__username", "kind", "address", "delay_minutes", "least_severity", "enabled")
+    menu_section = INCIDENTS
     menu_icon = "contact_phone"
     menu_order = 50
     empty_state = EmptyState(

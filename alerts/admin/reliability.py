@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from alerts import reliability
 from alerts.admin.schedule_page import as_file
+from alerts.admin.sections import INCIDENTS
 from alerts.reliability import Row, words
 from core import audit
 from core.adminkit import PageView, page
@@ -57,7 +58,7 @@ class ReliabilityPage(_Reliability):
     path = "alerts/reliability/"
     name = "alerts_reliability"
     title = "Reliability"
-    menu_section = "Alerts"
+    menu_section = INCIDENTS
     menu_icon = "monitoring"
     menu_order = 60
     template_name = "admin/alerts/reliability.html"

@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts.admin.sections import TELLING
 from alerts.matching import as_text, parse_matchers
 from alerts.models import Receiver
 from alerts.services.routetree import load_tree
@@ -47,7 +48,7 @@ class RoutingPage(PageView):
     title = "Routing"
     subtitle = "Which alert reaches whom. Of each level the first route that matches takes it."
     permissions = ("alerts.view_route",)
-    menu_section = "Alerts"
+    menu_section = TELLING
     menu_icon = "account_tree"
     menu_order = 40
     template_name = "admin/alerts/routing.html"

@@ -13,6 +13,7 @@ from django.utils import timezone
 from alerts.admin.alert_forms import InhibitRuleForm, ReceiverForm, RouteForm, TimeIntervalForm
 from alerts.admin.alerts import SEVERITIES
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import ALERTS, TELLING
 from alerts.choices import ACTIVE_STATES
 from alerts.matching import as_text, stored_matchers
 from alerts.models import Alert, AlertGroup, InhibitRule, Notification, Receiver, Route, TimeInterval
@@ -77,6 +78,7 @@ class RouteAdmin(_Configuration):
             },
         ),
     )
+    menu_section = TELLING
     menu_icon = "alt_route"
     menu_order = 42
 
@@ -118,6 +120,7 @@ class ReceiverAdmin(_Configuration):
     ordering = ("name",)
     autocomplete_fields = ("channels",)
     actions_detail = ("remove_one",)
+    menu_section = TELLING
     menu_icon = "group"
     menu_order = 44
     empty_state = EmptyState(
@@ -161,6 +164,7 @@ class InhibitRuleAdmin(_Configuration):
     search_fields = ("name",)
     ordering = ("name", "pk")
     actions_detail = ("remove_one",)
+    menu_section = TELLING
     menu_icon = "visibility_off"
     menu_order = 46
     empty_state = EmptyState(
@@ -211,6 +215,7 @@ class TimeIntervalAdmin(_Configuration):
     search_fields = ("name",)
     ordering = ("name",)
     actions_detail = ("remove_one",)
+    menu_section = TELLING
     menu_icon = "schedule"
     menu_order = 48
     empty_state = EmptyState(
@@ -264,6 +269,7 @@ class AlertGroupAdmin(LargeTableAdmin[AlertGroup], ReadOnlyModelAdmin[AlertGroup
     change_form_before_template = "admin/alerts/group_page.html"
     fields = (("route", "severity"), ("next_flush_at", "flushed_at"), ("last_notified_at", "flush_seq"), "created_at")
     export_fields = ("id", "route__name", "labels", "severity", "flush_seq", "last_notified_at", "created_at")
+    menu_section = ALERTS
     menu_icon = "stacks"
     menu_order = 16
     empty_state = EmptyState("No groups yet", "They are made when alerts fire that a route takes.", icon="stacks")

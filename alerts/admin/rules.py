@@ -14,6 +14,7 @@ from django.utils import timezone
 from alerts.admin.rule_forms import DaysForm, ReasonForm, fieldsets_for, form_for
 from alerts.admin.rule_page import backtest_page, parameters_text, rule_page, trial_page
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import ALERTS
 from alerts.choices import ACTIVE_STATES, AlertState
 from alerts.kinds import KINDS
 from alerts.models import Alert, AlertRule
@@ -45,6 +46,7 @@ class AlertRuleAdmin(SavesByService[AlertRule]):
         "id", "slug", "name", "kind", "parameters", "severity", "for_seconds", "keep_firing_seconds",
         "interval_seconds", "cooldown_seconds", "no_data", "labels", "annotations", "enabled", "is_default",
     )  # fmt: skip
+    menu_section = ALERTS
     menu_icon = "rule"
     menu_order = 30
 

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 
 from alerts.admin.schedule_forms import OverrideForm, RotationForm, RotationFormSet, ScheduleForm
 from alerts.admin.schedule_page import schedule_page
+from alerts.admin.sections import INCIDENTS
 from alerts.api.oncall_views import feed_address
 from alerts.models import OnCallSchedule, Rotation
 from alerts.services import calendars, oncall, oncall_editing
@@ -46,6 +47,7 @@ class OnCallScheduleAdmin(AuditedModelAdmin[OnCallSchedule]):
     change_form_before_template = "admin/alerts/schedule_page.html"
     actions_detail = ("override", "calendar_address", "own_calendar_address")
     export_fields = ("slug", "name", "time_zone", "created_at", "id")
+    menu_section = INCIDENTS
     menu_icon = "calendar_month"
     menu_order = 30
     empty_state = EmptyState(

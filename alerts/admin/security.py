@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from alerts.admin.sections import THREATS
 from alerts.detection_terms import stored, terms_of
 from alerts.models import DetectionRule, SecurityEvent
 from alerts.services import detection, event_sources
@@ -57,6 +58,7 @@ class SecurityEventAdmin(LargeTableAdmin[SecurityEvent], ReadOnlyModelAdmin[Secu
         "request_id", "facts",
     )  # fmt: skip
     readonly_fields = ("outcome_label", "who", "key", "from_where", "facts")
+    menu_section = THREATS
     menu_icon = "shield_person"
     menu_order = 60
     empty_state = EmptyState(
@@ -157,6 +159,7 @@ class DetectionRuleAdmin(AuditedModelAdmin[DetectionRule]):
         ("What it looks for", {"fields": ("kind", "parameters")}),
         ("How it goes", {"fields": ("evaluated_at", "last_error")}),
     )
+    menu_section = THREATS
     menu_icon = "radar"
     menu_order = 61
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from alerts.admin.alert_forms import SilenceForm
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import ALERTS
 from alerts.matching import as_text, parse_matchers, stored_matchers
 from alerts.models import Silence
 from alerts.presentation import labels_text
@@ -71,6 +72,7 @@ class SilenceAdmin(SavesByService[Silence]):
         "id", "matchers", "starts_at", "ends_at", "recurrence", "recurs_until", "time_zone", "comment", "created_by",
         "created_at", "expired_at",
     )  # fmt: skip
+    menu_section = ALERTS
     menu_icon = "notifications_paused"
     menu_order = 14
     empty_state = EmptyState(

@@ -15,6 +15,7 @@ from django.utils.safestring import mark_safe
 
 from alerts.admin.rule_fields import Lines
 from alerts.admin.saving import SavesByService
+from alerts.admin.sections import ALERTS, INCIDENTS
 from alerts.models import AlertRule, Heartbeat, Runbook, SweepState
 from alerts.services import heartbeats, runbooks
 from alerts.services.runbooks import RunbookTerms
@@ -34,6 +35,7 @@ class HeartbeatAdmin(SavesByService[Heartbeat]):
     ordering = ("name",)
     fields = ("name", "description")
     change_form_before_template = "admin/alerts/heartbeat_page.html"
+    menu_section = ALERTS
     menu_icon = "ecg_heart"
     menu_order = 34
     empty_state = EmptyState(
@@ -116,6 +118,7 @@ class RunbookAdmin(SavesByService[Runbook]):
     ordering = ("title", "id")
     fields = ("title", "text", "steps")
     change_form_before_template = "admin/alerts/runbook_page.html"
+    menu_section = INCIDENTS
     menu_icon = "menu_book"
     menu_order = 36
     empty_state = EmptyState(
@@ -168,6 +171,7 @@ class SweepStateAdmin(ReadOnlyModelAdmin[SweepState]):
 
     list_display = ("name", "state", "every_seconds", "finished_at", "seconds_shown", "items", "failures", "error")
     ordering = ("name",)
+    menu_section = ALERTS
     menu_icon = "cyclone"
     menu_order = 90
 

@@ -13,7 +13,6 @@ from django.utils import timezone
 from msgspec import Meta
 from rest_framework.request import Request
 
-from alerts.api.incident_views import WholeFleetView
 from alerts.choices import ACTIVE_STATES
 from alerts.matching import matches, parse_matchers
 from alerts.models import Alert, AlertEvent
@@ -29,6 +28,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
+from core.api.views import WholeFleetView
 from core.errors import Conflict, Missing
 
 READ, WRITE = "alerts:read", "alerts:write"

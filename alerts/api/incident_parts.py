@@ -30,7 +30,7 @@ from alerts.api.incident_shapes import (
     step_state,
     user_named,
 )
-from alerts.api.incident_views import READ, TAG, WRITE, WholeFleetView, found
+from alerts.api.incident_views import READ, TAG, WRITE, found
 from alerts.models import ActionItem, IncidentAssignment, IncidentEvent, Postmortem
 from alerts.services import incidents
 from alerts.services.incidents import ActionTerms, PostmortemText
@@ -41,6 +41,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
+from core.api.views import WholeFleetView
 from core.errors import FieldError, Invalid, Missing
 from core.windows import Window
 

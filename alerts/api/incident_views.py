@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,29 +28,19 @@ from alerts.incident_costs import cost_of
 from alerts.models import Alert, EscalationPolicy, Incident, Runbook
 from alerts.services import incidents
 from alerts.services.incidents import IncidentChange, NewIncident
-from core.api.authentication import caller
 from core.api.decoding import decode
 from core.api.idempotency import idempotent
 from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
-from core.api.views import ApiView
+from core.api.views import WholeFleetView
 from core.errors import FieldError, Invalid, Missing
 from core.money import to_text
 
 READ, WRITE = "incidents:read", "incidents:write"
 TAG = "incidents"
 ModelT = TypeVar("ModelT", bound=Model)
-
-
-class WholeFleetView(ApiView):
-    """A view that speaks of everything: a key that is bound to one entity is refused."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse bound keys after the scope was checked."""
-        super().initial(request, *args, **kwargs)
-        caller(request).require_unbound()
 
 
 class OpenIncident(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.request import Request
 
 from alerts.api.incident_shapes import Severities, user_named
-from alerts.api.incident_views import WholeFleetView, named
+from alerts.api.incident_views import named
 from alerts.api.oncall_views import ADMIN, READ, TAG, feed_address
 from alerts.models import Channel, ContactMethod, EscalationPolicy, EscalationStep, OnCallSchedule
 from alerts.services import calendars, policies
@@ -26,7 +26,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
-from core.api.views import ANY
+from core.api.views import ANY, WholeFleetView
 from core.errors import FieldError, Forbidden, Invalid, Missing
 from core.models import ApiKey
 

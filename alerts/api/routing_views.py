@@ -11,7 +11,6 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from alerts.api import routing_shapes as shapes
-from alerts.api.incident_views import WholeFleetView
 from alerts.api.routing_shapes import (
     InhibitRuleBody,
     InhibitRuleState,
@@ -32,6 +31,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
+from core.api.views import WholeFleetView
 
 READ, ADMIN = "alerts:read", "alerts:admin"
 TAG = "routing"

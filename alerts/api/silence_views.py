@@ -14,7 +14,6 @@ from msgspec import Meta
 from rest_framework.request import Request
 
 from alerts.api.alert_views import InstanceState, instance
-from alerts.api.incident_views import WholeFleetView
 from alerts.matching import as_json, parse_matchers, stored_matchers
 from alerts.models import Silence
 from alerts.services import silences
@@ -27,6 +26,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
+from core.api.views import WholeFleetView
 from core.errors import Missing
 
 READ, WRITE = "alerts:read", "alerts:write"

@@ -40,7 +40,7 @@ def test_fact__delete_selected__does_nothing(admin: Client) -> None:
     ROWS["core.auditentry"](1)
     ROWS["core.conditionrecord"](1)
     for name, model in (("auditentry", AuditEntry), ("conditionrecord", ConditionRecord)):
-        row = model.objects.get()
+        row = model.objects.latest("pk")
 
         admin.post(f"/admin/core/{name}/", {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
 

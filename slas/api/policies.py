@@ -63,7 +63,7 @@ class PolicyStepState(msgspec.Struct, kw_only=True):
     message: str
 
 
-class PolicyState(msgspec.Struct, kw_only=True):
+class BudgetPolicyState(msgspec.Struct, kw_only=True):
     """An error budget policy and its steps, in the order in which they take effect."""
 
     slug: str
@@ -108,7 +108,7 @@ class PolicyList(ApiView):
     required_scopes = {"GET": "slas:read", "POST": "slas:admin"}
 
     @operation(
-        "list_budget_policies", "List error budget policies", query=PageQuery, answers={200: CursorPage[PolicyState]},
+        "list_budget_policies", "List error budget policies", query=PageQuery, answers={200: CursorPage[BudgetPolicyState]},
         tag="slas",
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponse:
@@ -118,7 +118,7 @@ class PolicyList(ApiView):
         return answer(paginate(request, rows, page=query(request, PageQuery), order=Order(), show=_shown))
 
     @operation(
-        "create_budget_policy", "Create an error budget policy", body=NewPolicy, answers={201: PolicyState},
+        "create_budget_policy", "Create an error budget policy", body=NewPolicy, answers={201: BudgetPolicyState},
         problems=(409,), idempotent=True, tag="slas",
     )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
@@ -139,7 +139,11 @@ class PolicyDetail(ApiView):
     required_scopes = {"GET": "slas:read", "PUT": "slas:admin"}
 
     @operation(
-        "get_budget_policy", "Read an error budget policy", answers={200: PolicyState}, problems=(404,), tag="slas"
+        "get_budget_policy",
+        "Read an error budget policy",
+        answers={200: BudgetPolicyState},
+        problems=(404,),
+        tag="slas",
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
         """One policy."""
@@ -147,7 +151,8 @@ class PolicyDetail(ApiView):
         return answer(_shown(_policy(slug)))
 
     @operation(
-        "replace_budget_policy", "Replace an error budget policy", body=PolicyReplacement, answers={200: PolicyState},
+        "replace_budget_policy", "Replace an error budget policy", body=PolicyReplacement,
+        answers={200: BudgetPolicyState},
         problems=(404,), tag="slas",
     )  # fmt: skip
     def put(self, request: Request, slug: str) -> HttpResponse:
@@ -221,9 +226,9 @@ def _steps(steps: list[PolicyStep]) -> list[dict[str, Any]]:
     return [{"consumed_from": step.consumed_from, "action": step.action, "message": step.message} for step in steps]
 
 
-def _shown(policy: BudgetPolicy) -> PolicyState:
+def _shown(policy: BudgetPolicy) -> BudgetPolicyState:
     steps = sorted(policy.steps.all(), key=lambda step: (step.consumed_from, step.pk))
-    return PolicyState(
+    return BudgetPolicyState(
         slug=policy.slug,
         name=policy.name,
         description=policy.description,
