@@ -108,8 +108,8 @@ class PolicyList(ApiView):
     required_scopes = {"GET": "slas:read", "POST": "slas:admin"}
 
     @operation(
-        "list_budget_policies", "List error budget policies", query=PageQuery, answers={200: CursorPage[BudgetPolicyState]},
-        tag="slas",
+        "list_budget_policies", "List error budget policies", query=PageQuery,
+        answers={200: CursorPage[BudgetPolicyState]}, tag="slas",
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponse:
         """Policies with their steps."""
