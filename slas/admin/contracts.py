@@ -12,20 +12,20 @@ from django.utils import timezone
 
 from core.adminkit import (
     AuditedModelAdmin,
+    AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     Dialog,
     EmptyState,
     ReadOnlyModelAdmin,
     ReasonForm,
     RelatedDropdownFilter,
-    TabularInline,
     action,
     display,
     period_filter,
 )
 from slas.admin.contract_forms import ContractChangeForm, ContractForm, CreditForm, EndForm, TierFormSet
 from slas.admin.contract_page import contract_page, credit_text, period_page, span_text, value_text
-from slas.admin.saving import SavesByService
+from slas.admin.saving import LabelledInline, SavesByService
 from slas.admin.sections import CONTRACTS
 from slas.choices import PERIOD_MOVES, PeriodStatus
 from slas.models import Customer, SLAContract, SLAPeriod, SLATier
@@ -64,7 +64,7 @@ class CustomerAdmin(AuditedModelAdmin[Customer]):
         super().save_model(request, obj, form, change)
 
 
-class TierInline(TabularInline[SLATier, SLAContract]):
+class TierInline(LabelledInline[SLATier, SLAContract]):
     """Below which availability how much of the fee is credited."""
 
     model = SLATier
@@ -188,7 +188,7 @@ class SLAPeriodAdmin(ReadOnlyModelAdmin[SLAPeriod]):
 
     list_display = ("contract", "span", "status_label", "value", "excluded_minutes", "credited", "final_at")
     list_select_related = ("contract__customer",)
-    list_filter = (("status", ChoicesDropdownFilter), ("contract", RelatedDropdownFilter), period_filter("start"))
+    list_filter = (("status", ChoicesDropdownFilter), ("contract", AutocompleteSelectFilter), period_filter("start"))
     search_fields = ("contract__name", "contract__customer__name", "credit_reference")
     ordering = ("-start", "-id")
     fields = (

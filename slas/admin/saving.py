@@ -8,10 +8,12 @@ from django.contrib import messages
 from django.db import models
 from django.http import HttpRequest, HttpResponseRedirect
 
-from core.adminkit import ModelAdmin
+from core.adminkit import ModelAdmin, TabularInline
 from core.errors import Refusal
 
 _Model = TypeVar("_Model", bound=models.Model)
+_Parent = TypeVar("_Parent", bound=models.Model)
+_Child = TypeVar("_Child", bound=models.Model)
 
 
 class SavesByService(ModelAdmin[_Model]):
@@ -44,3 +46,14 @@ class SavesByService(ModelAdmin[_Model]):
     def key(self, object_id: str) -> Any:
         """Return the primary key that an address names."""
         return self.opts.pk.to_python(object_id)
+
+
+class LabelledInline(TabularInline[_Child, _Parent]):
+    """Rows as a table whose fields carry their column's name, for who cannot see the heading."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            widget = getattr(field.widget, "widget", field.widget)
+            widget.attrs.setdefault("aria-label", str(field.label or db_field.verbose_name))
+        return field

@@ -25,7 +25,6 @@ from core.adminkit import (
     RelatedDropdownFilter,
     Select,
     StackedInline,
-    TabularInline,
     Textarea,
     TextInput,
     action,
@@ -33,6 +32,7 @@ from core.adminkit import (
 )
 from core.adminkit import DialogForm as Form
 from core.errors import Invalid
+from slas.admin.saving import LabelledInline
 from slas.admin.sections import CONTRACTS
 from slas.choices import IncidentStage
 from slas.models import StatusComponent, StatusIncident, StatusMaintenance, StatusPage, StatusUpdate
@@ -43,7 +43,7 @@ from slas.statuspage import build
 from slas.statuspage.views import POLICY, rendered
 
 
-class ComponentInline(TabularInline[StatusComponent, StatusPage]):
+class ComponentInline(LabelledInline[StatusComponent, StatusPage]):
     """The lines of a page."""
 
     model = StatusComponent
