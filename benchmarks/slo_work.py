@@ -101,7 +101,8 @@ def _record(sli: Any) -> None:
 def _sweep(count: int, few: int) -> dict[str, object]:
     from slas.standing import standings
 
-    slos = [_objective(number) for number in range(count)]
+    # Those that are asked one by one have every minute of three days, as a busy indicator has.
+    slos = [_objective(number, minutes=3 * 1440 if number < ASKED else 360) for number in range(count)]
     _settle()
     standings(slos, END)
     queries = [_queries(lambda part=part: standings(part, END)) for part in (slos[:few], slos)]
@@ -130,14 +131,14 @@ def _one(slo: Any) -> dict[str, Any]:
     return rows.filter(start__lt=int(END.timestamp())).aggregate(**wanted)
 
 
-def _objective(number: int) -> Any:
-    """Make an objective with six hours by the minute, a week by the hour and a month by the day."""
+def _objective(number: int, minutes: int) -> Any:
+    """Make an objective with so many minutes, a week by the hour and a month by the day."""
     from slas import buckets
     from slas.buckets import Aggregate
     from slas.models import Slo
 
     sli = _indicator(number, f"bench-{number}")
-    backs = {*range(1, 361), *range(360, 7 * 1440, 60), *range(7 * 1440, 30 * 1440, 1440)}
+    backs = {*range(1, minutes + 1), *range(360, 7 * 1440, 60), *range(7 * 1440, 30 * 1440, 1440)}
     items = [Aggregate(END - back * MINUTE, 9_990 + back % 10, 10_000) for back in backs]
     buckets.record_events(sli, items, now=END)
     return Slo.objects.create(

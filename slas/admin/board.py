@@ -115,9 +115,8 @@ def _figures(states: Counter[str]) -> list[Figure]:
 
 def _card(row: SloStatus, days: list[SloSnapshot]) -> dict[str, Any]:
     left = None if row.consumed is None else 1 - row.consumed
-    burns = [
-        (words(int(seconds)), rate) for seconds, rate in row.burn.items() if int(seconds) in {3600, 21_600, 86_400}
-    ]
+    shown = {3600, 21_600, 86_400}
+    burns = sorted((int(seconds), rate) for seconds, rate in row.burn.items() if int(seconds) in shown)
     tracked = Counter(day.state for day in days)
     told = ", ".join(f"{tracked[value]} {label}" for value, label in SloState.choices if tracked[value])
     return {

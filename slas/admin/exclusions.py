@@ -17,14 +17,13 @@ from core.adminkit import (
     LargeTableAdmin,
     ReadOnlyModelAdmin,
     ReasonForm,
-    TabularInline,
     action,
     display,
     period_filter,
 )
 from core.approvals import request_approval
 from slas.admin.objective_forms import ExclusionForm, LiftForm, MoveForm, StepFormSet
-from slas.admin.saving import SavesByService
+from slas.admin.saving import LabelledInline, SavesByService
 from slas.admin.sections import OBJECTIVES
 from slas.admin.words import CHIPS, percent
 from slas.models import BudgetPolicy, BudgetPolicyStep, Exclusion, PolicyStepFiring, SloSnapshot
@@ -143,7 +142,7 @@ class ExclusionAdmin(SavesByService[Exclusion]):
         self.message_user(request, "Withdrawn; everything counts again.", messages.SUCCESS)
 
 
-class StepInline(TabularInline[BudgetPolicyStep, BudgetPolicy]):
+class StepInline(LabelledInline[BudgetPolicyStep, BudgetPolicy]):
     """The steps of a policy."""
 
     model = BudgetPolicyStep

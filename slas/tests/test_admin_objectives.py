@@ -119,7 +119,7 @@ def test_policy__with_steps__is_made_by_its_form() -> None:
 
     signed_in(administrator()).post("/admin/slas/budgetpolicy/add/", given)
 
-    assert BudgetPolicy.objects.get().steps.values_list("consumed_from", "action").get() == (1, "freeze")
+    assert BudgetPolicy.objects.get().steps.values_list("consumed_from", "action").get() == (Decimal(1), "freeze")
 
 
 def test_freeze__lifted_by_a_second_person__lets_changes_through_for_its_hours(run_on_commit: Any) -> None:

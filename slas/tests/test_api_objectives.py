@@ -114,7 +114,7 @@ def test_slo__with_a_new_target__gets_a_revision(api: Any) -> None:
     answer = api("patch", f"/slos/{slo}", {"target": "0.999", "reason": "we can do better"})
 
     assert (answer.status_code, answer.json()["revision"], answer.json()["target"]) == (200, 2, "0.999")
-    assert [row.terms["target"] for row in SloRevision.objects.filter(slo=slo).order_by("number")] == [
+    assert [row.terms["target"] for row in SloRevision.objects.filter(slo__id=slo).order_by("number")] == [
         "0.99", "0.999",
     ]  # fmt: skip
 

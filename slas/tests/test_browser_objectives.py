@@ -28,10 +28,11 @@ def made() -> Slo:
     """Make three objectives that stand differently, with a month of history, an exclusion and a policy that acted."""
     now = timezone.now().replace(second=0, microsecond=0)
     agent = service(name="Support agent", slug="support-agent")
+    latency: dict[str, Any] = {"kind": "latency", "operator": "lte", "threshold": Decimal(2000)}
+    plain: dict[str, Any] = {}
     good, bad, slow = (
         sli(service=agent, name=name, slug=name.lower().replace(" ", "-"), lateness_seconds=40 * 86_400, **more)
-        for name, more in (("Task success", {}), ("Tool calls", {}),
-                           ("Latency", {"kind": "latency", "operator": "lte", "threshold": Decimal(2000)}))
+        for name, more in (("Task success", plain), ("Tool calls", plain), ("Latency", latency))
     )  # fmt: skip
     created = now - timedelta(days=20)
     Exclusion.objects.create(

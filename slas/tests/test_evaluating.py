@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -29,7 +30,7 @@ NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def failing(good: int = 50, total: int = 100, **changes: object) -> Slo:
+def failing(good: int = 50, total: int = 100, **changes: Any) -> Slo:
     indicator = sli()
     buckets.record_events(indicator, [Aggregate(NOW - MINUTE, good, total)], now=NOW)
     return slo(indicator, **changes)

@@ -15,7 +15,7 @@ from core.models import ConditionRecord
 from core.outbound import Answer, Unreachable
 from core.ports.health import HealthCheck, HealthResult, health_checks
 from core.windows import Window
-from slas import buckets, histogram, sources
+from slas import buckets, histogram
 from slas.buckets import Aggregate, Counts, Event
 from slas.choices import Series
 from slas.models import Sli, SourceReading
@@ -118,7 +118,7 @@ def test_prometheus_source__counts_what_the_queries_say(monkeypatch: pytest.Monk
         body = {"status": "success", "data": {"resultType": "vector", "result": result}}
         return Answer(200, {}, json.dumps(body).encode(), 1)
 
-    monkeypatch.setattr(sources.outbound, "request", request)
+    monkeypatch.setattr("slas.sources.outbound.request", request)
     one = sourced("prometheus", url="https://prometheus.example.org", total="total[$window]", good="good[$window]")
 
     collect(now=NOW)
@@ -131,7 +131,7 @@ def test_source__that_does_not_answer__is_asked_ever_more_rarely_and_told_of(mon
     def request(*_: Any, **__: Any) -> Answer:
         raise Unreachable("prometheus.example.org did not answer")
 
-    monkeypatch.setattr(sources.outbound, "request", request)
+    monkeypatch.setattr("slas.sources.outbound.request", request)
     one = sourced("prometheus", url="https://prometheus.example.org", total="a", good="b")
 
     at, waits = NOW, []
