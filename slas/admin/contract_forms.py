@@ -70,7 +70,7 @@ class ContractForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only i
 
     class Meta:
         model = SLAContract
-        fields = (
+        fields: tuple[str, ...] = (
             "customer", "sli", "name", "reference", "period_unit", "time_zone", "starts_on", "ends_on", *TERMS,
         )  # fmt: skip
         help_texts = HELP

@@ -54,6 +54,7 @@ class LabelledInline(TabularInline[_Child, _Parent]):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None:
-            widget = getattr(field.widget, "widget", field.widget)
+            # A choice of related objects is wrapped with its buttons.
+            widget: Any = getattr(field.widget, "widget", field.widget)
             widget.attrs.setdefault("aria-label", str(field.label or db_field.verbose_name))
         return field

@@ -93,7 +93,7 @@ class NewIncidentForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rows = StatusComponent.objects.filter(page=self.object_id) if self.object_id else StatusComponent.objects.none()
-        self.fields["components"].choices = [(row.slug, row.name) for row in rows]  # type: ignore[attr-defined]
+        self.fields["components"].choices = [(row.slug, row.name) for row in rows]
 
 
 class UpdateForm(Form):

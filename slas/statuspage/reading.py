@@ -167,12 +167,12 @@ def build(page: StatusPage, *, now: datetime) -> Shown:
 
 def _read(page: StatusPage, components: Sequence[StatusComponent], now: datetime) -> _Facts:
     facts = _Facts(now)
-    slos = {row.slo_id: row.slo for row in components if row.slo is not None}
-    facts.today = {key: _today(slo.time_zone, now) for key, slo in slos.items() if slo is not None}
-    slis = {slo.sli_id for slo in slos.values() if slo is not None and slo.sli_id is not None}
+    slos = {row.slo.pk: row.slo for row in components if row.slo is not None}
+    facts.today = {key: _today(slo.time_zone, now) for key, slo in slos.items()}
+    slis = {slo.sli_id for slo in slos.values() if slo.sli_id is not None}
     windows = {facts.recent, *(window for _, window in facts.today.values())}
     facts.measured = counts(sorted(slis), sorted(windows, key=lambda item: item.start))
-    facts.days = _days([key for key in slos if key is not None], now)
+    facts.days = _days(list(slos), now)
     since = Q(resolved_at=None) | Q(resolved_at__gte=now - INCIDENT_DAYS)
     told = page.incidents.filter(since, published_at__isnull=False, dismissed_at=None)
     facts.incidents = list(told.prefetch_related("components", "updates").order_by("-started_at", "-pk"))

@@ -86,7 +86,7 @@ def _answer(request: HttpRequest, slug: str, form: str, content_type: str, write
     response["X-Content-Type-Options"] = "nosniff"
     patch_vary_headers(response, ("Accept-Encoding",))
     found = get_conditional_response(request, etag=etag, response=response)
-    return response if found is None else found  # type: ignore[return-value]  # given a response, it answers one
+    return response if found is None else found
 
 
 def _written(request: HttpRequest, slug: str, form: str, write: Writer, now: datetime) -> str:
