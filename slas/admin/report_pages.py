@@ -16,6 +16,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from core import audit
 from core.adminkit import (
@@ -95,9 +97,10 @@ class ReportAdmin(ReadOnlyModelAdmin[Report]):
     search_fields = ("title", "subject", "inputs_sha256")
     ordering = ("-created_at", "-id")
     fields = (
-        "title", "kind", "subject", "window_start", "window_end", "time_zone", "inputs_sha256", "layout", "created_at",
+        "title", "kind", "subject", "window_start", "window_end", "time_zone", "digest", "layout", "created_at",
         "created_by", "verified_at", "verified_intact",
     )  # fmt: skip
+    readonly_fields = ("digest",)
     export_exclude = ("inputs",)
     actions_list = ("make",)
     actions_detail = ("print_view", "pdf", "csv", "json_file", "verify")
@@ -115,6 +118,11 @@ class ReportAdmin(ReadOnlyModelAdmin[Report]):
         """Leave the inputs out of lists; they are long."""
         rows = super().get_queryset(request)
         return rows.defer("inputs") if request.resolver_match and not request.resolver_match.kwargs else rows
+
+    @display(description="SHA-256 of the inputs")
+    def digest(self, report: Report) -> SafeString:
+        """The hash, which may be broken over lines where there is little room."""
+        return format_html('<code style="overflow-wrap: anywhere">{}</code>', report.inputs_sha256)
 
     @display(description="Window", ordering="window_start")
     def window(self, report: Report) -> str:
