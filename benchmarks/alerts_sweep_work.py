@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import django
 
@@ -28,11 +29,12 @@ def main(count: int) -> None:
     django.setup()
     from django.utils import timezone
 
+    from alerts.kinds.base import floor_slot
     from alerts.models import Alert, AlertRule
     from alerts.services import evaluation
 
     AlertRule.objects.all().delete()
-    now = evaluation.floor_slot(timezone.now(), 60)
+    now = floor_slot(timezone.now(), 60)
     _make(range(FEW), now)
     evaluation.run(now)
     few = _queries(lambda: evaluation.run(now + timedelta(minutes=1)))
@@ -42,8 +44,8 @@ def main(count: int) -> None:
     sweeps, one_by_one = [], []
     for number in range(ROUNDS):
         at = now + timedelta(minutes=4 + number)
-        one_by_one.append(_timed(lambda at=at: _ask_each(at)))
-        sweeps.append(_timed(lambda at=at: evaluation.run(at)))
+        one_by_one.append(_timed(partial(_ask_each, at)))
+        sweeps.append(_timed(partial(evaluation.run, at)))
     fired = Alert.objects.filter(resolved_at=None).count()
     found = {"sweeps": sweeps, "one_by_one": one_by_one, "asked": ASKED, "queries": [few, many], "fired": fired}
     print(json.dumps(found))

@@ -53,4 +53,4 @@ def held(row: Row) -> models.QuerySet[Row]:
 
 def release(**changes: object) -> dict[str, object]:
     """Return the changes together with those that give a row back, for the UPDATE that ends the work."""
-    return {**changes, "lease_token": None, "lease_until": None}
+    return dict(changes, lease_token=None, lease_until=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from core.ports.metrics import Labels, Metric, Sample
+from core.ports.metrics import Labels, Metric, Sample, is_wanted
 from core.windows import Window
 from slas.announcing import words
 from slas.models import SloStatus
@@ -22,10 +22,6 @@ def _statuses(wanted: Sequence[Labels] | None) -> Iterable[SloStatus]:
     return rows
 
 
-def _matches(labels: Labels, wanted: Sequence[Labels] | None) -> bool:
-    return wanted is None or any(all(labels.get(name) == value for name, value in asked.items()) for asked in wanted)
-
-
 def _reader(
     values: Callable[[SloStatus], Iterator[tuple[str, Decimal | None]]],
 ) -> Callable[[Window, Sequence[Labels] | None, int | None], Sequence[Sample]]:
@@ -34,7 +30,7 @@ def _reader(
         for status in _statuses(wanted):
             for length, value in values(status):
                 labels = {"service": status.slo.service.slug, "slo": status.slo.slug, "window": length}
-                if value is not None and _matches(labels, wanted):
+                if value is not None and is_wanted(labels, wanted):
                     found.append(Sample(labels, value))
         return found
 

@@ -23,11 +23,11 @@ SCHEDULES = (
 
 def register_objectives(app: AppConfig) -> None:
     """Fill the ports; called once, from the app's ready()."""
-    from slas.objective_metrics import METRICS
+    from slas import objective_metrics, sli_metrics
 
     for schedule in SCHEDULES:
         schedules.register(schedule)
-    for metric in METRICS:
+    for metric in (*objective_metrics.METRICS, *sli_metrics.METRICS):
         metrics.register(metric)
     panels.register(
         Panel("slas.objectives", "Objectives", "slas.view_slo", build_panel, order=30, empty="No objectives yet.")

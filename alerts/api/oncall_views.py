@@ -16,7 +16,6 @@ from rest_framework.request import Request
 
 from alerts.api.incident_shapes import user_named
 from alerts.api.incident_views import READ as INCIDENTS_READ
-from alerts.api.incident_views import WholeFleetView
 from alerts.api.oncall_shapes import (
     AtQuery,
     Fairness,
@@ -46,6 +45,7 @@ from core.api.pagination import CursorPage, Order, PageQuery, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
+from core.api.views import WholeFleetView
 from core.errors import FieldError, Invalid
 from core.windows import Window
 

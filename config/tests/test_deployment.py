@@ -44,7 +44,7 @@ def test_compose__each_service__has_a_health_check_or_says_that_it_has_none() ->
 def test_compose__secrets__are_files_and_never_values() -> None:
     document = compose()
 
-    assert set(document["secrets"]) == {"secret_key", "postgres_password", "redis_password"}
+    assert set(document["secrets"]) == {"secret_key", "encryption_keys", "postgres_password", "redis_password"}
     for service in document["services"].values():
         given = service.get("environment", {})
         assert not [name for name in given if re.search(r"SECRET|PASSWORD", name) and not name.endswith("_FILE")]

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
+from core.errors import FieldError
 from slas.choices import Budgeting, CalendarUnit, SliKind, SliSource, WindowKind
 from slas.openslo.nodes import Node, OpenSloError, load, mistake
 from slas.openslo.plans import Bundle, ServicePlan, SliPlan, SloPlan
@@ -68,7 +69,7 @@ class _Reader:
 
     def bundle(self) -> Bundle:
         """Read every document, those that others refer to first."""
-        errors = []
+        errors: list[FieldError] = []
         for step in (self._describe, self._objectives):
             for document in self.documents:
                 try:

@@ -14,7 +14,7 @@ from slas.models import Service, Sli, Slo
 from slas.openslo.reading import ANNOTATION, BUDGETING, OWN_SLI, OWN_SOURCE, VERSION
 
 DURATIONS = {"day": "1d", "week": "1w", "month": "1M", "quarter": "1Q", "year": "1Y"}
-METHODS = {ours: theirs for theirs, ours in BUDGETING.items()}
+METHODS: dict[str, str] = {ours: theirs for theirs, ours in BUDGETING.items()}
 VALUED = (SliKind.THRESHOLD, SliKind.LATENCY)
 
 
@@ -39,7 +39,9 @@ def _service(service: Service) -> dict[str, Any]:
     return _document("Service", service.slug, service.name, {"description": service.description})
 
 
-def _document(kind: str, name: str, title: str, spec: dict[str, Any], own: dict[str, Any] | None = None) -> Any:
+def _document(
+    kind: str, name: str, title: str, spec: dict[str, Any], own: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {"apiVersion": VERSION, "kind": kind, "metadata": _metadata(name, title, own or {}), "spec": spec}
 
 
@@ -58,7 +60,7 @@ def _slo(slo: Slo, sli: Sli) -> dict[str, Any]:
         "budgetingMethod": METHODS[slo.budgeting],
         "objectives": [_objective(slo, sli)],
     }
-    return dict(_document("SLO", slo.slug, slo.name, spec, own))
+    return _document("SLO", slo.slug, slo.name, spec, own)
 
 
 def _window(slo: Slo) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from html import escape
 from typing import Any
-from xml.sax.saxutils import escape as xml_escape
 
 from slas.choices import Impact
 from slas.statuspage.reading import Shown, ShownIncident
@@ -74,18 +73,18 @@ def as_rss(shown: Shown, address: str) -> str:
         reverse=True,
     )
     entries = "".join(
-        f"<item><title>{xml_escape(f'{incident.title}: {update.label}')}</title>"
-        f"<link>{xml_escape(f'{address}#incident-{incident.key}')}</link>"
+        f"<item><title>{escape(f'{incident.title}: {update.label}')}</title>"
+        f"<link>{escape(f'{address}#incident-{incident.key}')}</link>"
         f'<guid isPermaLink="false">{incident.key}-{int(at.timestamp())}-{update.stage}</guid>'
         f"<pubDate>{format_datetime(at)}</pubDate>"
-        f"<description>{xml_escape(_clean(update.text))}</description></item>"
+        f"<description>{escape(_clean(update.text))}</description></item>"
         for at, incident, update in items
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>'
-        f"<title>{xml_escape(shown.title)}</title><link>{xml_escape(address)}</link>"
-        f'<atom:link href="{xml_escape(address)}/feed.xml" rel="self" type="application/rss+xml"/>'
-        f"<description>{xml_escape(shown.description or shown.summary)}</description>{entries}</channel></rss>\n"
+        f"<title>{escape(shown.title)}</title><link>{escape(address)}</link>"
+        f'<atom:link href="{escape(address)}/feed.xml" rel="self" type="application/rss+xml"/>'
+        f"<description>{escape(shown.description or shown.summary)}</description>{entries}</channel></rss>\n"
     )
 
 
