@@ -26,7 +26,8 @@ def ensure_routing(*, now: datetime) -> bool:
     Everything goes to the log and by e-mail to the people of the operations role. What is urgent opens an incident,
     whose escalation tells them instead, so that nobody reads the same thing twice. The watchdog, which always fires,
     goes nowhere until an outside watch is made its channel. While something is critical, lesser alerts of the same
-    name and entity are not told of; an exceeded budget hides that it has reached its thresholds.
+    name and entity are not told of; an exceeded budget hides that it has reached its thresholds, and an objective that
+    burns hides that its error budget is exhausted.
     """
     if Route.objects.filter(parent=None).exists():
         return False
@@ -37,6 +38,7 @@ def ensure_routing(*, now: datetime) -> bool:
     _branch(root, 0, "Watchdog", 'alertname="Watchdog"', _receiver("watchdog", []))
     _branch(root, 1, "Urgent", URGENT, urgent)
     _inhibit("Critical hides the rest", 'severity="critical"', 'severity=~"high|medium|low|info|warning"', SAME_MATTER)
+    _inhibit("Burning hides exhausted", 'source="slas.burn"', 'source="slas.budget"', ["service", "slo"])
     _inhibit("Exceeded hides thresholds", 'alertname="Budget exceeded"', 'alertname="Budget threshold reached"', BUDGET)
     audit.record("routing.created", root, now=now, after={"receivers": [ROLE, f"{ROLE}-urgent", "watchdog"]})
     return True

@@ -92,8 +92,9 @@ def _burning(item: Standing) -> Condition:
 def _exhausted(item: Standing) -> Condition:
     used = item.consumed
     share = "" if used is None else f": {float(used):.0%} of it is used"
+    # Burning it fast wakes people; that nothing is left is for the next working day.
     return Condition(
-        BUDGET, str(item.slo.pk), "high", f"{item.slo}: the error budget is exhausted{share}", labels(item.slo),
+        BUDGET, str(item.slo.pk), "medium", f"{item.slo}: the error budget is exhausted{share}", labels(item.slo),
         link(item.slo),
     )  # fmt: skip
 
