@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts.choices import AlertState
-from alerts.models import Alert, InhibitRule, Receiver, Route, Silence, TimeInterval
+from alerts.models import Alert, InhibitRule, Receiver, Route, Silence, SweepState, TimeInterval
 from alerts.tests.routing_case import alert, report, send
 from core.models import AuditEntry
 from core.tests.people import person, signed_in
@@ -153,6 +153,7 @@ def test_route__root_removed_by_address__refused(operator: Client) -> None:
 
 def test_now__nothing_wrong_and_something_wrong__says_so(operator: Client) -> None:
     # given
+    SweepState.objects.update(finished_at=timezone.now())
     calm = operator.get(reverse("admin:alerts_now")).content.decode()
     now = timezone.now()
     send(now, report(at=now, severity="critical"))

@@ -78,10 +78,12 @@ def test_defaults__slug_is_an_operators_own_rule__is_left_alone(now: datetime) -
 
 def test_defaults__metric_is_not_offered_yet__the_rule_can_be_changed_and_still_waits(now: datetime) -> None:
     waiting = _default("latency-p95")
+    AlertRule.objects.filter(pk=waiting.pk).update(parameters={**waiting.parameters, "metric": "slas.not_yet"})
+    waiting.refresh_from_db()
 
     changed = change_rule(
         waiting.pk, RuleChange(values={"parameters": {**waiting.parameters, "threshold": "3"}}), now=now
     )
 
     assert changed.parameters["threshold"] == "3"
-    assert waits_for(changed.kind, changed.parameters) == ["slas.latency_p95_seconds"]
+    assert waits_for(changed.kind, changed.parameters) == ["slas.not_yet"]

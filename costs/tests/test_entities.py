@@ -110,7 +110,8 @@ def test_rename_and_cost_center__are_audited(now: datetime) -> None:
 
     agent.refresh_from_db()
     assert (agent.name, agent.cost_center) == ("Reader", center)
-    actions = AuditEntry.objects.filter(subject_id=str(agent.pk)).order_by("id").values_list("action", flat=True)
+    said = AuditEntry.objects.filter(subject_type="costs.entity", subject_id=str(agent.pk))
+    actions = said.order_by("id").values_list("action", flat=True)
     assert list(actions) == ["entity.renamed", "entity.cost_center_set"]
 
 

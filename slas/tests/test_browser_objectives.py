@@ -100,4 +100,4 @@ def test_form__of_an_indicator_of_durations__asks_for_its_threshold(page: Any, s
     page.locator("#id_name").fill("Speed")
     page.get_by_role("button", name="Save", exact=True).click()
 
-    assert page.get_by_text("an indicator of values needs a threshold").is_visible()
+    page.get_by_text("an indicator of values needs a threshold").wait_for()
