@@ -130,10 +130,11 @@ def test_deliver__an_order_key__keeps_what_came_later_waiting(now: datetime, sla
     for number in range(3):
         key = {"order_key": "incident:1", "kind": "incident", "message": message(now, "info", title=str(number))}
         enqueue([outgoing(now, to, str(number), **key)], now=now)
-    enqueue([outgoing(now, to, "other", order_key="incident:2")], now=now)
     slack.queued = [Reply(503)]
 
     delivery.run(now)
+    enqueue([outgoing(now, to, "other", order_key="incident:2")], now=now)
+    delivery.run(now + SECOND)
     after_failure = states()
     delivery.run(now + 6 * SECOND)
 

@@ -72,9 +72,9 @@ def test_budget__crossed_and_raised_over_http__is_one_mail_one_incident_and_clea
     now = _let_pass(10, timezone.now())
 
     # Then the role was told once, and one incident waits
-    title = "INC-1 Budget Spender has reached 100% of 10 USD with 12"
-    assert _mails() == [(f"[FIRING] {title}", ["olga@example.com"])]
     incident = _incidents().get()
+    title = f"INC-{incident.number} Budget Spender has reached 100% of 10 USD with 12"
+    assert _mails() == [(f"[FIRING] {title}", ["olga@example.com"])]
     assert (incident.status, incident.severity) == ("open", "high")
 
     # And when the budget is raised, all of it is over by itself, said once more

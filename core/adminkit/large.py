@@ -178,7 +178,8 @@ class LargeTableAdmin(ModelAdmin[_Model]):
             return term
         field = self.opts.pk if name == "pk" else self.opts.get_field(name)
         try:
-            return field.to_python(term)  # type: ignore[union-attr]  # search fields are columns
+            # Validated as well: an address column of PostgreSQL cannot even be asked about a word.
+            return field.clean(term, None)  # type: ignore[union-attr]  # search fields are columns
         except (ValidationError, ValueError):
             return None
 
