@@ -38,14 +38,14 @@ from core.api.pagination import CursorPage, Order, paginate
 from core.api.parameters import query
 from core.api.rendering import answer
 from core.api.schema import operation
-from core.api.views import ApiView
+from core.api.views import WholeFleetView
 from core.context import current
 from core.errors import FieldError, Invalid, Missing
 
 SIGNED = "give one or two of your own, such as whsec_ and 32 random bytes in Base64: the API never shows one"
 
 
-class ChannelList(ApiView):
+class ChannelList(WholeFleetView):
     """All channels: make one, list them."""
 
     required_scopes = {"GET": "alerts:read", "POST": "alerts:admin"}
@@ -55,7 +55,6 @@ class ChannelList(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         """Channels with how they are doing, the newest first; secrets by name only."""
-        caller(request).require_unbound()
         wanted = query(request, ChannelQuery)
         rows = Channel.objects.all()
         exact = {"kind": wanted.kind, "enabled": wanted.enabled}
@@ -72,14 +71,13 @@ class ChannelList(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Make a channel; send a test to see it work."""
-        caller(request).require_unbound()
         wanted = decode(request, NewChannel)
         if wanted.kind == "webhook" and not wanted.secrets.get("secrets"):
             raise Invalid("a webhook is signed", errors=[FieldError("/secrets/secrets", "required", SIGNED)])
         return idempotent(request, lambda now: _created(request, wanted, now))
 
 
-class ChannelDetail(ApiView):
+class ChannelDetail(WholeFleetView):
     """One channel."""
 
     required_scopes = {"GET": "alerts:read", "PATCH": "alerts:admin", "DELETE": "alerts:admin"}
@@ -87,7 +85,6 @@ class ChannelDetail(ApiView):
     @operation("get_channel", "How a channel is doing", answers={200: ChannelState}, tag="alerts")
     def get(self, request: Request, channel_id: UUID) -> HttpResponse:
         """Its settings, which secrets are set, and its health."""
-        caller(request).require_unbound()
         return answer(shown(_channel(channel_id)))
 
     @operation(
@@ -100,7 +97,6 @@ class ChannelDetail(ApiView):
     )
     def patch(self, request: Request, channel_id: UUID) -> HttpResponse:
         """Change settings, replace secrets, or switch it off and on with a reason."""
-        caller(request).require_unbound()
         wanted = decode(request, ChannelPatch)
         _change(request, _channel(channel_id), wanted, timezone.now())
         return answer(shown(_channel(channel_id)))
@@ -108,12 +104,11 @@ class ChannelDetail(ApiView):
     @operation("delete_channel", "Delete a channel", answers={204: None}, problems=(409,), tag="alerts")
     def delete(self, request: Request, channel_id: UUID) -> HttpResponse:
         """Remove it with what it delivered; refused while receivers use it or messages wait for it."""
-        caller(request).require_unbound()
         channels.delete_channel(channel_id, now=timezone.now())
         return HttpResponse(status=204)
 
 
-class ChannelTest(ApiView):
+class ChannelTest(WholeFleetView):
     """A test message by one channel."""
 
     required_scopes = {"POST": "alerts:admin"}
@@ -121,12 +116,11 @@ class ChannelTest(ApiView):
     @operation("test_channel", "Send a test message", answers={200: Tested}, tag="alerts")
     def post(self, request: Request, channel_id: UUID) -> HttpResponse:
         """Send a test now, the way every message goes, and answer with what came of it."""
-        caller(request).require_unbound()
         attempt = channels.send_test(channel_id, by=current().actor.label, now=timezone.now())
         return answer(tested(attempt))
 
 
-class NotificationList(ApiView):
+class NotificationList(WholeFleetView):
     """Messages on their way and delivered."""
 
     required_scopes = {"GET": "alerts:read"}
@@ -140,14 +134,13 @@ class NotificationList(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         """Messages, the newest first; `status=dead` are the dead letters."""
-        caller(request).require_unbound()
         wanted = query(request, NotificationQuery)
         exact: dict[str, Any] = {"status": wanted.status, "channel": wanted.channel, "incident": wanted.incident}
         rows = Notification.objects.filter(**{name: value for name, value in exact.items() if value is not None})
         return answer(paginate(request, rows, page=wanted, order=Order(), show=listed))
 
 
-class NotificationView(ApiView):
+class NotificationView(WholeFleetView):
     """One message."""
 
     required_scopes = {"GET": "alerts:read"}
@@ -155,14 +148,13 @@ class NotificationView(ApiView):
     @operation("get_notification", "One notification", answers={200: NotificationDetail}, tag="alerts")
     def get(self, request: Request, notification_id: UUID) -> HttpResponse:
         """What it says, and every attempt to deliver it."""
-        caller(request).require_unbound()
         row = Notification.objects.filter(pk=notification_id).first()
         if row is None:
             raise Missing("there is no such notification")
         return answer(detailed(row))
 
 
-class NotificationResend(ApiView):
+class NotificationResend(WholeFleetView):
     """A message once more."""
 
     required_scopes = {"POST": "alerts:write"}
@@ -177,7 +169,6 @@ class NotificationResend(ApiView):
     )
     def post(self, request: Request, notification_id: UUID) -> HttpResponse:
         """Put it back into the queue under its own id, with a fresh schedule of retries."""
-        caller(request).require_unbound()
         wanted = decode(request, ReasonGiven)
         return idempotent(
             request,
@@ -185,7 +176,7 @@ class NotificationResend(ApiView):
         )
 
 
-class NotificationCancel(ApiView):
+class NotificationCancel(WholeFleetView):
     """A message taken back."""
 
     required_scopes = {"POST": "alerts:write"}
@@ -200,7 +191,6 @@ class NotificationCancel(ApiView):
     )
     def post(self, request: Request, notification_id: UUID) -> HttpResponse:
         """Send it no more; what was sent already cannot be taken back."""
-        caller(request).require_unbound()
         wanted = decode(request, ReasonGiven)
         return idempotent(
             request,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.recurrence import check_recurrence
 from core.errors import Invalid
+from core.recurrence import check_recurrence
 from core.windows import Window
 
 SUNDAY = datetime(2026, 3, 22, 0, 0, tzinfo=UTC)  # 01:00 in Paris

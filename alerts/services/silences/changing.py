@@ -12,9 +12,9 @@ from django.db import transaction
 
 from alerts.matching import Matcher, as_json, matches_empty, stored_matchers
 from alerts.models import Silence
-from alerts.recurrence import check_recurrence
 from core import audit
 from core.errors import Conflict, FieldError, Invalid, Missing
+from core.recurrence import check_recurrence
 from core.windows import Window
 
 LONGEST = timedelta(days=366)

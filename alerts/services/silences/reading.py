@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 from alerts.choices import ACTIVE_STATES
 from alerts.matching import Matcher, matches, stored_matchers
 from alerts.models import Alert, Silence
-from alerts.recurrence import Recurrence
 from alerts.services.routetree import labels_of
+from core.recurrence import Recurrence
 from core.windows import Window
 
 State = Literal["pending", "active", "expired"]
